@@ -1,0 +1,77 @@
+// The session's accounts: what was sent, received and lost per stream, and what became of every
+// expected window. A pure consumer of events, so the same numbers come from a live hub and from a
+// file. Thread: one caller at a time.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "acquisition/clock_map.h"
+#include "acquisition/event.h"
+
+namespace lockstep {
+
+struct StreamAccount {
+    std::string name;
+    double rate = 0;        // measured against the host clock, Hz; 0 before two blocks
+    double rate_nominal = 0;
+    uint64_t sent = 0;      // samples in [first, last] of every segment, from the device's own count when it gave one
+    uint64_t received = 0;
+    uint64_t lost = 0;      // samples
+    uint64_t gaps = 0;      // intervals
+};
+
+struct WindowAccount {
+    uint64_t expected = 0;  // = same + different + lost + outside
+    uint64_t same = 0;
+    uint64_t different = 0;
+    uint64_t lost = 0;
+    uint64_t outside = 0;
+    WindowAccount& operator+=(const WindowAccount& other);
+};
+
+struct Summary {
+    double seconds = 0;
+    std::vector<StreamAccount> streams;
+    std::vector<WindowAccount> models;  // by model index
+    WindowAccount windows;              // all models
+    uint64_t labels = 0;
+    ClockEstimate clock;                // of the first device
+    uint64_t damaged_frames = 0;
+    uint64_t link_losses = 0;
+    // PARITY.md: sent = stored, no gap, same >= 90 % of the expected windows. (That the file verifies
+    // is the caller's to add.)
+    bool whole = false;
+    std::string why_not;                // first reason, "" when whole
+};
+
+class Ledger {
+  public:
+    void on_event(const Event& event);
+    Summary summary() const;
+
+  private:
+    struct Stream {
+        StreamAccount account;
+        int64_t first_ns = 0;
+        int64_t last_ns = 0;
+        uint64_t samples_after_first = 0;  // received after the first block, for the measured rate
+    };
+    struct Segment {
+        int device = 0;
+        std::vector<int> streams;
+        std::map<int, std::pair<uint64_t, uint64_t>> range;  // stream -> first, one past the last counter seen
+    };
+    std::vector<Stream> streams_;
+    std::map<int, Segment> segments_;
+    std::vector<WindowAccount> models_;
+    std::map<int, ClockMap> clocks_;
+    std::map<uint64_t, bool> labels_;
+    uint64_t damaged_ = 0;
+    uint64_t losses_ = 0;
+    int64_t first_ns_ = 0;
+    int64_t last_ns_ = 0;
+};
+
+}  // namespace lockstep
