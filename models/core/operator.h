@@ -20,7 +20,7 @@ struct Tensor {
     uint16_t dim[4] = {1, 1, 1, 1};  // row-major, last dimension contiguous
     float scale = 1;                 // quantised: real = (q - zero_point) * scale
     int32_t zero_point = 0;
-    void* data = nullptr;            // in the arena, 16-byte aligned
+    void* data = nullptr;  // in the arena, 16-byte aligned
 
     size_t elements() const { return size_t(dim[0]) * dim[1] * dim[2] * dim[3]; }
     size_t bytes() const { return elements() * element_bytes(type); }

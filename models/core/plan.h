@@ -8,14 +8,14 @@
 
 namespace lockstep::model {
 
-constexpr size_t kMaxInputs = 4;    // = wire::kMaxModelInputs
-constexpr size_t kMaxStages = 96;   // = wire::kMaxStages
-constexpr size_t kMaxScores = 64;   // = wire::kMaxScores
+constexpr size_t kMaxInputs = 4;   // = wire::kMaxModelInputs
+constexpr size_t kMaxStages = 96;  // = wire::kMaxStages
+constexpr size_t kMaxScores = 64;  // = wire::kMaxScores
 
 // What input i of a model asks of a stream.
 struct InputSpec {
-    const char* kind = "";      // stream kind, "imu"
-    uint32_t rate_num = 0;      // Hz, exact; a stream of another rate does not fit
+    const char* kind = "";  // stream kind, "imu"
+    uint32_t rate_num = 0;  // Hz, exact; a stream of another rate does not fit
     uint32_t rate_den = 1;
     uint16_t channels = 0;      // channel_name(input, c), channel_unit(input, c)
     uint32_t window = 0;        // samples per window
@@ -45,7 +45,7 @@ class Plan {
     const char* channel_unit(size_t input, size_t channel) const;
     size_t stages() const;  // fixed order: per input samples, filtered; then every operator's output
     StageInfo stage(size_t i) const;
-    size_t scores() const;  // length of the output vector
+    size_t scores() const;                   // length of the output vector
     const char* score_name(size_t i) const;  // class names, or e.g. "heart_rate"
     const char* score_unit(size_t i) const;  // "" for classes, "bpm"
     bool is_classifier() const;              // scores are class scores; the decision is their argmax

@@ -28,7 +28,7 @@ struct InputBinding {
 struct WindowResult {
     uint32_t window = 0;  // k; the window is primary samples [k*hop, k*hop + window)
     uint64_t first[kMaxInputs] = {};
-    uint32_t input_hash = 0;   // of the stage of kind quantised_input, or else of the last feature stage
+    uint32_t input_hash = 0;  // of the stage of kind quantised_input, or else of the last feature stage
     uint32_t output_hash = 0;
     uint8_t scores_count = 0;
     float scores[kMaxScores] = {};

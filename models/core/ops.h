@@ -1,0 +1,42 @@
+// Numbers of the operators; part of the plan format, never reused. The table in ops.cpp lists those
+// that this build has.
+#pragma once
+
+#include "models/core/operator.h"
+
+namespace lockstep::model {
+
+enum OperatorCode : uint16_t {
+    kOpNormalise = 1,
+    kOpQuantise = 2,
+    kOpDequantise = 3,
+    kOpConv2d = 10,
+    kOpDepthwiseConv2d = 11,
+    kOpFullyConnected = 12,
+    kOpMaxPool = 13,
+    kOpAveragePool = 14,
+    kOpMean = 15,  // over height and width
+    kOpSoftmax = 16,
+    kOpAdd = 17,
+    kOpMul = 18,
+    kOpConcat = 19,
+    kOpPad = 20,
+    kOpReshape = 21,
+    kOpLookupTable = 22,
+    kOpTranspose = 23,
+    kOpSlice = 24,
+    kOpArgmax = 25,
+    kOpVitals = 40,
+    kOpChannelMean = 41,
+};
+
+// ops/normalise.cpp: float32 -> float32 of the same shape, out = (x - mean) / std per channel (last
+// dimension). Params: float32 mean[C], then float32 std[C], all finite, std > 0.
+extern const Operator kNormalise;
+// ops/quantise.cpp: float32 -> int8 of the same shape, q = clamp(round(x / scale) + zero_point), halves
+// away from zero; NaN gives the zero point. No params.
+extern const Operator kQuantise;
+// ops/dequantise.cpp: int8 -> float32 of the same shape, (q - zero_point) * scale. No params.
+extern const Operator kDequantise;
+
+}  // namespace lockstep::model
