@@ -24,6 +24,11 @@ if(LOCKSTEP_SANITIZE)
   add_link_options(-fsanitize=${LOCKSTEP_SANITIZE})
 endif()
 
+option(LOCKSTEP_FUZZ "libFuzzer builds (clang)" OFF)
+if(LOCKSTEP_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # lockstep_library(NAME [FREESTANDING] [LINK libs...]): every .cpp of the calling folder (not of its
 # subfolders, which are named with FOLDERS) becomes one static library. FREESTANDING is for the
 # shared core: no exceptions, RTTI or thread-safe statics, as the firmware compiles it.
