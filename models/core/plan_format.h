@@ -69,10 +69,12 @@ struct InputRecord {
     uint16_t channels;
     uint16_t sections;  // biquads of every channel, applied in order; 0 = no filter
     uint32_t first_section;
-    uint16_t tensor;  // float32 [1, 1, window, channels]: receives the window
-    uint16_t flags;   // 0
+    uint16_t tensor;          // float32 [1, 1, window, channels]: receives the window
+    uint16_t flags;           // 0
+    uint32_t samples_stage;   // string, "imu.samples"
+    uint32_t filtered_stage;  // string, "imu.filtered"; "" without sections
 };
-static_assert(sizeof(InputRecord) == 44, "padding");
+static_assert(sizeof(InputRecord) == 52, "padding");
 
 struct ChannelRecord {
     uint32_t name;  // string

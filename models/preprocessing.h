@@ -1,0 +1,42 @@
+// The input way of a model: the JSON file "lockstep-preprocessing", version 1, that stands beside an
+// ONNX model or, with an `operator` block, is a whole model. Streams, filters, windows, normalisation
+// and the names of the outputs (docs/model_format.md).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "acquisition/error.h"
+#include "models/plan_writer.h"
+
+namespace lockstep {
+
+struct PreprocessingInput {
+    std::string tensor;          // name of the model's input tensor
+    std::vector<int64_t> shape;  // as the model wants it, {1, 6, 100}
+    std::string layout;          // "NCT" or "NTC"
+    PlanInput stream;            // kind, rate, channels, window, hop, filter
+    bool standardise = false;    // (x - mean) / std per channel
+    std::vector<float> mean;
+    std::vector<float> deviation;
+};
+
+struct Preprocessing {
+    std::string model;
+    std::vector<PreprocessingInput> inputs;  // the primary first
+    std::string operator_name;               // "vitals"; "" when a network does the work
+    std::string operator_json;               // the operator block as text
+    std::string output_tensor;
+    std::string output_kind;  // "logits", "probabilities" or "values"
+    std::vector<std::string> score_names;
+    std::vector<std::string> score_units;  // "" for classes
+
+    bool is_classifier() const { return output_kind != "values"; }
+};
+
+// `where` names the source in errors; they point at the field: "vitals.json: /inputs/0/filter/sos".
+Result<Preprocessing> parse_preprocessing(const std::string& json_text, const std::string& where);
+Result<Preprocessing> read_preprocessing(const std::string& path);
+
+}  // namespace lockstep
