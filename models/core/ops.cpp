@@ -1,5 +1,7 @@
 #include "models/core/ops.h"
 
+#include "models/core/ops/params.h"
+
 namespace lockstep::model {
 namespace {
 
@@ -7,6 +9,21 @@ const Operator* const kTable[] = {
     &kNormalise,
     &kQuantise,
     &kDequantise,
+    &kConv2d,
+    &kDepthwiseConv2d,
+    &kFullyConnected,
+    &kMaxPool,
+    &kAveragePool,
+    &kMean,
+    &kSoftmax,
+    &kAdd,
+    &kMul,
+    &kConcat,
+    &kPad,
+    &kReshape,
+    &kLookupTable,
+    &kTranspose,
+    &kSlice,
 };
 
 }  // namespace

@@ -1,0 +1,115 @@
+#include "models/assemble.h"
+
+#include "models/lower.h"
+
+namespace lockstep::model {
+namespace {
+
+// Quantiser, network and dequantiser behind the float32 tensor `x` of shape `dims`.
+Result<uint16_t> add_network(const Graph& g, uint16_t x, const std::vector<uint16_t>& dims,
+                             PlanBuilder* plan) {
+    const Value& in = g.values[g.input];
+    uint16_t q = plan->add_tensor(ElementType::int8, dims, in.scale, in.zero_point);
+    plan->add_operator(kOpQuantise, {x}, q, {}, "quantise", StageKind::quantised_input);
+    if (dims != plan_dims(in.shape)) {
+        const uint16_t shaped =
+            plan->add_tensor(ElementType::int8, plan_dims(in.shape), in.scale, in.zero_point);
+        plan->add_operator(kOpReshape, {q}, shaped, {}, "shape", StageKind::layer);
+        q = shaped;
+    }
+    auto y = emit_network(g, q, plan);
+    if (!y) return y;
+    const Value& out = g.values[g.output];
+    Shape shape = out.shape;
+    if (out.elements() > kMaxScores) {
+        // A plan reports no more; run_raw still gives the whole last layer.
+        const Shape flat = {1, int32_t(out.elements())};
+        if (out.elements() > 65535) return fail(ErrorKind::usage, "the output is too large", out.name);
+        const uint16_t row = plan->add_tensor(ElementType::int8, plan_dims(flat), out.scale, out.zero_point);
+        plan->add_operator(kOpReshape, {*y}, row, {}, "row", StageKind::layer);
+        shape = {1, int32_t(kMaxScores)};
+        const uint16_t part =
+            plan->add_tensor(ElementType::int8, plan_dims(shape), out.scale, out.zero_point);
+        const std::vector<uint8_t> params(sizeof(SliceParams), 0);
+        plan->add_operator(kOpSlice, {row}, part, params, "first", StageKind::output);
+        y = part;
+    }
+    const uint16_t scores = plan->add_tensor(ElementType::float32, plan_dims(shape));
+    plan->add_operator(kOpDequantise, {*y}, scores, {}, "scores", StageKind::output);
+    return scores;
+}
+
+template <typename T>
+void append(std::vector<uint8_t>* out, const std::vector<T>& values) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(values.data());
+    out->insert(out->end(), bytes, bytes + values.size() * sizeof(T));
+}
+
+}  // namespace
+
+Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit,
+                                      const std::string& provenance) {
+    const Value& in = g.values[g.input];
+    const size_t n = in.elements();
+    const auto last = size_t(in.shape.back());
+    const size_t channels = last <= 64 && in.shape.size() > 1 ? last : 1;
+    if (n / channels > 65535) return fail(ErrorKind::usage, "the input is too large", in.name);
+    PlanBuilder plan(g.name);
+    PlanInput input;
+    input.kind = "raw";
+    input.window = input.hop = uint32_t(n / channels);
+    for (size_t c = 0; c < channels; ++c)
+        input.channels.push_back({"x" + std::to_string(c), unit});
+    const uint16_t x = plan.add_input(input);
+    auto done = add_network(g, x, {1, 1, uint16_t(n / channels), uint16_t(channels)}, &plan);
+    if (!done) return tl::make_unexpected(done.error());
+    std::vector<std::string> names, units;
+    for (size_t i = 0; i < std::min(g.values[g.output].elements(), kMaxScores); ++i) {
+        names.push_back("y" + std::to_string(i));
+        units.emplace_back();
+    }
+    plan.set_scores(names, units, false);
+    plan.set_provenance(provenance);
+    return plan.finish();
+}
+
+Result<std::vector<uint8_t>> stream_plan(const Graph& g, const Preprocessing& way,
+                                         const std::string& provenance) {
+    if (way.inputs.size() != 1) return fail(ErrorKind::usage, "a network takes one input", way.model);
+    const PreprocessingInput& in = way.inputs[0];
+    const auto channels = uint16_t(in.stream.channels.size());
+    const std::vector<uint16_t> dims = {1, 1, uint16_t(in.stream.window), channels};
+    const Value& first = g.values[g.input];
+    // The window arrives as [time][channels]; the graph keeps a signal that way, whatever the layout of
+    // the file it came from, but a model that wants anything else must say so.
+    const Shape wanted = {1, 1, int32_t(in.stream.window), int32_t(channels)};
+    const bool flat = first.shape.size() == 2 && in.layout == "NTC";
+    if (first.shape != wanted && !(flat && first.elements() == size_t(in.stream.window) * channels))
+        return fail(ErrorKind::usage,
+                    "the model takes " + shape_text(first.shape) + ", the stream gives " +
+                        shape_text(wanted) + " (batch, height, time, channels)",
+                    first.name, "correct /inputs/0/window or the channels in the preprocessing file");
+    const size_t outputs = g.values[g.output].elements();
+    if (outputs != way.score_names.size())
+        return fail(ErrorKind::usage,
+                    "the model has " + std::to_string(outputs) + " outputs, the preprocessing file names " +
+                        std::to_string(way.score_names.size()),
+                    g.values[g.output].name);
+    PlanBuilder plan(g.name);
+    uint16_t x = plan.add_input(in.stream);
+    if (in.standardise) {
+        const uint16_t y = plan.add_tensor(ElementType::float32, dims);
+        std::vector<uint8_t> params;
+        append(&params, in.mean);
+        append(&params, in.deviation);
+        plan.add_operator(kOpNormalise, {x}, y, params, "normalise", StageKind::features);
+        x = y;
+    }
+    auto done = add_network(g, x, dims, &plan);
+    if (!done) return tl::make_unexpected(done.error());
+    plan.set_scores(way.score_names, way.score_units, way.is_classifier());
+    plan.set_provenance(provenance);
+    return plan.finish();
+}
+
+}  // namespace lockstep::model

@@ -1,0 +1,84 @@
+// What the prepare() functions of the network operators have in common.
+#pragma once
+
+#include "models/core/ops/params.h"
+
+namespace lockstep::model {
+
+// Bounds that keep every product of the index arithmetic inside 32 bits.
+constexpr int32_t kMaxWindow = 1024;
+constexpr int32_t kMaxStep = 32767;
+
+template <typename T>
+const T& header(const OperatorContext& c) {
+    return *reinterpret_cast<const T*>(c.params.data());
+}
+
+inline const int8_t* i8(const Tensor* t) {
+    return static_cast<const int8_t*>(t->data);
+}
+inline int8_t* i8_out(const Tensor* t) {
+    return static_cast<int8_t*>(t->data);
+}
+
+inline bool valid_zero_point(const Tensor& t) {
+    return t.zero_point >= -128 && t.zero_point <= 127;
+}
+inline bool int8_tensor(const Tensor& t) {
+    return t.type == ElementType::int8 && valid_zero_point(t);
+}
+inline bool valid_clamp(const ClampParams& c) {
+    return c.low >= -128 && c.low <= c.high && c.high <= 127;
+}
+
+inline bool valid_window(const WindowParams& w) {
+    const auto inside = [](int32_t v, int32_t low, int32_t high) { return v >= low && v <= high; };
+    return inside(w.kernel_h, 1, kMaxWindow) && inside(w.kernel_w, 1, kMaxWindow) &&
+           inside(w.stride_h, 1, kMaxStep) && inside(w.stride_w, 1, kMaxStep) &&
+           inside(w.dilation_h, 1, kMaxWindow) && inside(w.dilation_w, 1, kMaxWindow) &&
+           inside(w.pad_top, 0, kMaxStep) && inside(w.pad_left, 0, kMaxStep);
+}
+
+// `count` inputs, all tensors int8, parameters at least as long as T. `exact` also forbids more.
+template <typename T>
+Code check_int8(const OperatorContext& c, uint8_t count) {
+    if (c.input_count != count || c.output == nullptr) return Code::invalid;
+    if (c.params.size() < sizeof(T)) return Code::invalid;
+    for (uint8_t i = 0; i < count; ++i)
+        if (c.input[i] == nullptr || !int8_tensor(*c.input[i])) return Code::invalid;
+    return int8_tensor(*c.output) ? Code::ok : Code::invalid;
+}
+
+inline bool same_quantisation(const Tensor& a, const Tensor& b) {
+    return a.zero_point == b.zero_point && a.scale == b.scale;
+}
+
+inline bool same_shape(const Tensor& a, const Tensor& b) {
+    for (int d = 0; d < 4; ++d)
+        if (a.dim[d] != b.dim[d]) return false;
+    return true;
+}
+
+inline size_t last_dim(const Tensor& t) {
+    return t.rank == 0 ? 1 : t.dim[t.rank - 1];
+}
+
+// The arrays behind the header of a convolution or fully connected layer.
+struct ChannelArrays {
+    const int32_t* bias;
+    const int32_t* multiplier;
+    const int32_t* shift;
+    const int8_t* weights;
+};
+
+inline ChannelArrays channel_arrays(Bytes params, size_t header_bytes, size_t channels) {
+    const int32_t* at = reinterpret_cast<const int32_t*>(params.data() + header_bytes);
+    return {at, at + channels, at + 2 * channels, reinterpret_cast<const int8_t*>(at + 3 * channels)};
+}
+
+// Sizes, multipliers, and that no accumulator can leave 32 bits. Weight k of channel o lies at
+// o * channel_stride + k * tap_stride.
+Code check_channels(Bytes params, size_t header_bytes, size_t channels, size_t taps, size_t channel_stride,
+                    size_t tap_stride);
+
+}  // namespace lockstep::model

@@ -1,0 +1,123 @@
+// The parameter sections of the network operators, as they lie in a plan: a header of little-endian
+// int32, then the arrays named beside it, in that order and without holes. All tensors are int8, the
+// layout is [1][height][width][channels] (rank 4; a 1-D signal has height 1) unless said otherwise.
+// Zero points and shapes are the tensors' own; a plan never says a thing twice.
+#pragma once
+
+#include "models/core/ops.h"
+#include "models/core/quant.h"
+
+namespace lockstep::model {
+
+// Padding below and to the right follows from the output's size.
+struct WindowParams {
+    int32_t kernel_h, kernel_w;
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+};
+
+// Bounds of the output, in its quantised units: a folded ReLU is low = zero point.
+struct ClampParams {
+    int32_t low, high;
+};
+
+// conv2d:    int32 bias[oc], int32 multiplier[oc], int32 shift[oc], int8 weights[oc][kh][kw][ic]
+// depthwise: the same, int8 weights[kh][kw][oc], output channel o reads input channel o / (oc / ic)
+// bias holds bias - input zero point * sum(weights), so that a kernel multiplies the raw bytes; a cell
+// outside the input then counts as the input's zero point.
+struct ConvParams {
+    WindowParams window;
+    ClampParams clamp;
+    int32_t reserved[2];
+};
+
+// fully_connected: int32 bias[out], multiplier[out], shift[out], int8 weights[out][in]; any rank, the
+// input is one row of `in` values. bias is folded as above.
+struct FullyConnectedParams {
+    ClampParams clamp;
+    int32_t reserved[2];
+};
+
+// max_pool, average_pool: only cells inside the input count; dilation is 1 for the average.
+struct PoolParams {
+    WindowParams window;
+    ClampParams clamp;
+    int32_t reserved[2];
+};
+
+// mean over height and width, per channel: (sum of (q - zero point)) * factor, then divided by their
+// number, rounded away from zero.
+struct MeanParams {
+    int32_t multiplier, shift;
+    int32_t reserved[2];
+};
+
+// softmax over the last dimension: input differences times factor are Q5.26.
+struct SoftmaxParams {
+    int32_t multiplier, shift;
+    int32_t diff_min;  // below it exp() counts as 0
+    int32_t reserved;
+};
+
+// Output = input 0 + input 1, or their difference; each brought to a common scale with 20 more bits.
+// The second input has the first one's shape, or is one row of its last dimension.
+struct AddParams {
+    int32_t multiplier[2], shift[2];
+    int32_t output_multiplier, output_shift;
+    ClampParams clamp;
+    int32_t subtract;  // 0 or 1
+    int32_t reserved[3];
+};
+
+// Element by element, broadcast as in AddParams.
+struct MulParams {
+    int32_t multiplier, shift;
+    ClampParams clamp;
+};
+
+// Axis 0 to 3; inputs have the output's scale.
+struct ConcatParams {
+    int32_t axis;
+    int32_t reserved[3];
+};
+
+// Cells added before each dimension; filled with the input's zero point.
+struct PadParams {
+    int32_t before[4];
+};
+
+// Output dimension d is input dimension axis[d]. int8 or float32.
+struct TransposeParams {
+    int32_t axis[4];
+};
+
+// The part of the input that begins at `begin` and has the output's size. int8.
+struct SliceParams {
+    int32_t begin[4];
+};
+
+// lookup_table: int8 table[256], entry q + 128; any unary function.
+struct LookupParams {
+    int8_t table[256];
+};
+
+// reshape has no parameters.
+
+extern const Operator kConv2d;
+extern const Operator kDepthwiseConv2d;
+extern const Operator kFullyConnected;
+extern const Operator kMaxPool;
+extern const Operator kAveragePool;
+extern const Operator kMean;
+extern const Operator kSoftmax;
+extern const Operator kReshape;
+extern const Operator kPad;
+extern const Operator kAdd;
+extern const Operator kMul;
+extern const Operator kConcat;
+extern const Operator kLookupTable;
+extern const Operator kTranspose;
+extern const Operator kSlice;
+
+}  // namespace lockstep::model

@@ -1,0 +1,233 @@
+#include "models/lower.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace lockstep::model {
+namespace {
+
+template <typename T>
+void append(std::vector<uint8_t>* out, const T* data, size_t count) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(data);
+    out->insert(out->end(), bytes, bytes + count * sizeof(T));
+}
+
+template <typename T>
+std::vector<uint8_t> params_of(const T& header) {
+    std::vector<uint8_t> out;
+    append(&out, &header, 1);
+    return out;
+}
+
+ClampParams clamp_of(const Node& n, const Value& out) {
+    ClampParams c = {-128, 127};
+    if (std::isfinite(n.low)) c.low = quantised(n.low, out.scale, out.zero_point);
+    if (std::isfinite(n.high)) c.high = quantised(n.high, out.scale, out.zero_point);
+    return c;
+}
+
+// Weight k of output channel o.
+size_t weight_at(const Node& n, size_t o, size_t k, size_t channels, size_t taps) {
+    return n.kind == NodeKind::depthwise_conv2d ? k * channels + o : o * taps + k;
+}
+
+Status append_channels(const Graph& g, const Node& n, std::vector<uint8_t>* params) {
+    const Value& in = g.values[n.inputs[0]];
+    const Value& out = g.values[n.output];
+    const size_t channels = n.quantised_bias.size();
+    const size_t taps = n.quantised_weights.size() / channels;
+    std::vector<int32_t> bias(channels), multiplier(channels), shift(channels);
+    for (size_t o = 0; o < channels; ++o) {
+        const float weight_scale = n.weight_scale[n.weight_scale.size() == 1 ? 0 : o];
+        // The reference multiplies a fully connected layer's input scales in float32, a convolution's
+        // in double.
+        const double product = n.kind == NodeKind::fully_connected ? double(in.scale * weight_scale)
+                                                                   : double(in.scale) * double(weight_scale);
+        const Factor f = factor(product / double(out.scale));
+        if (f.shift > kMaxShift)
+            return fail(ErrorKind::usage, "the output's scale is too small for its weights", n.name);
+        multiplier[o] = f.multiplier;
+        shift[o] = f.shift;
+        int64_t sum = 0;
+        for (size_t k = 0; k < taps; ++k)
+            sum += n.quantised_weights[weight_at(n, o, k, channels, taps)];
+        const int64_t folded = int64_t(n.quantised_bias[o]) - in.zero_point * sum;
+        if (folded < INT32_MIN || folded > INT32_MAX)
+            return fail(ErrorKind::usage, "a bias does not fit 32 bits", n.name);
+        bias[o] = int32_t(folded);
+    }
+    append(params, bias.data(), channels);
+    append(params, multiplier.data(), channels);
+    append(params, shift.data(), channels);
+    append(params, n.quantised_weights.data(), n.quantised_weights.size());
+    return {};
+}
+
+SoftmaxParams softmax_params(const Value& in, float beta) {
+    SoftmaxParams p = {};
+    const double real = std::min(double(beta) * double(in.scale) * double(1 << 26), double(INT32_MAX));
+    const Factor f = factor(real);
+    p.multiplier = f.multiplier;
+    p.shift = f.shift;
+    p.diff_min = -int32_t(std::floor(31.0 * double(1 << 26) / std::pow(2.0, f.shift)));
+    return p;
+}
+
+AddParams add_params(const Graph& g, const Node& n) {
+    const Value& out = g.values[n.output];
+    const float a = g.values[n.inputs[0]].scale, b = g.values[n.inputs[1]].scale;
+    const double twice = 2.0 * double(std::max(a, b));
+    AddParams p = {};
+    const Factor f[2] = {factor(double(a) / twice), factor(double(b) / twice)};
+    for (int i = 0; i < 2; ++i) {
+        p.multiplier[i] = f[i].multiplier;
+        p.shift[i] = f[i].shift;
+    }
+    const Factor o = factor(twice / (double(1 << 20) * double(out.scale)));
+    p.output_multiplier = o.multiplier;
+    p.output_shift = o.shift;
+    p.clamp = clamp_of(n, out);
+    p.subtract = n.kind == NodeKind::subtract ? 1 : 0;
+    return p;
+}
+
+LookupParams lookup_params(const Graph& g, const Node& n) {
+    const Value& in = g.values[n.inputs[0]];
+    const Value& out = g.values[n.output];
+    LookupParams p = {};
+    for (int32_t q = -128; q <= 127; ++q) {
+        const float real = n.function(float(q - in.zero_point) * in.scale);
+        p.table[q + 128] = int8_t(quantised(std::isnan(real) ? 0.0f : real, out.scale, out.zero_point));
+    }
+    return p;
+}
+
+struct Emitted {
+    uint16_t code = 0;
+    std::vector<uint8_t> params;
+};
+
+Result<Emitted> emit(const Graph& g, const Node& n) {
+    const Value& in = g.values[n.inputs[0]];
+    const Value& out = g.values[n.output];
+    Emitted e;
+    switch (n.kind) {
+        case NodeKind::conv2d:
+        case NodeKind::depthwise_conv2d: {
+            e.code = n.kind == NodeKind::conv2d ? kOpConv2d : kOpDepthwiseConv2d;
+            e.params = params_of(ConvParams{n.window, clamp_of(n, out), {}});
+            if (const Status s = append_channels(g, n, &e.params); !s) return tl::make_unexpected(s.error());
+            return e;
+        }
+        case NodeKind::fully_connected: {
+            e.code = kOpFullyConnected;
+            e.params = params_of(FullyConnectedParams{clamp_of(n, out), {}});
+            if (const Status s = append_channels(g, n, &e.params); !s) return tl::make_unexpected(s.error());
+            return e;
+        }
+        case NodeKind::max_pool:
+        case NodeKind::average_pool:
+            e.code = n.kind == NodeKind::max_pool ? kOpMaxPool : kOpAveragePool;
+            e.params = params_of(PoolParams{n.window, clamp_of(n, out), {}});
+            return e;
+        case NodeKind::mean: {
+            const Factor f = factor(double(in.scale) / double(out.scale));
+            e.code = kOpMean;
+            e.params = params_of(MeanParams{f.multiplier, f.shift, {}});
+            return e;
+        }
+        case NodeKind::softmax:
+            e.code = kOpSoftmax;
+            e.params = params_of(softmax_params(in, n.beta));
+            return e;
+        case NodeKind::reshape:
+            e.code = kOpReshape;
+            return e;
+        case NodeKind::transpose: {
+            e.code = kOpTranspose;
+            TransposeParams p = {};
+            std::copy_n(n.axes.begin(), 4, p.axis);
+            e.params = params_of(p);
+            return e;
+        }
+        case NodeKind::pad: {
+            e.code = kOpPad;
+            PadParams p = {};
+            std::copy_n(n.before.begin(), 4, p.before);
+            e.params = params_of(p);
+            return e;
+        }
+        case NodeKind::add:
+        case NodeKind::subtract:
+            e.code = kOpAdd;
+            e.params = params_of(add_params(g, n));
+            return e;
+        case NodeKind::mul: {
+            const Factor f =
+                factor(double(in.scale) * double(g.values[n.inputs[1]].scale) / double(out.scale));
+            e.code = kOpMul;
+            e.params = params_of(MulParams{f.multiplier, f.shift, clamp_of(n, out)});
+            return e;
+        }
+        case NodeKind::concat:
+            e.code = kOpConcat;
+            e.params = params_of(ConcatParams{n.axes[0], {}});
+            return e;
+        case NodeKind::unary:
+            e.code = kOpLookupTable;
+            e.params = params_of(lookup_params(g, n));
+            return e;
+    }
+    return e;
+}
+
+}  // namespace
+
+std::vector<uint16_t> plan_dims(const Shape& shape) {
+    return {shape.begin(), shape.end()};
+}
+
+Factor factor(double real) {
+    if (!(real > 0)) return {};
+    int exponent = 0;
+    const double mantissa = std::frexp(real, &exponent);
+    auto fixed = int64_t(std::round(mantissa * double(int64_t(1) << 31)));
+    if (fixed == int64_t(1) << 31) {
+        fixed /= 2;
+        ++exponent;
+    }
+    if (exponent < kMinShift) return {};
+    return {int32_t(fixed), exponent};
+}
+
+int32_t quantised(float real, float scale, int32_t zero_point) {
+    const float v = std::round(real / scale);
+    if (std::isnan(v)) return zero_point;
+    const auto bounded = int32_t(std::min(std::max(v, -1024.0f), 1024.0f));
+    return clamp(bounded + zero_point, -128, 127);
+}
+
+Result<uint16_t> emit_network(const Graph& g, uint16_t input, PlanBuilder* plan) {
+    for (const Value& v : g.values)
+        if (!(v.scale > 0)) return fail(ErrorKind::usage, "a value has no scale", v.name);
+    std::vector<uint16_t> tensor(g.values.size(), 0);
+    tensor[g.input] = input;
+    for (const Node& n : g.nodes) {
+        if (n.inputs.size() > kMaxOperatorInputs)
+            return fail(ErrorKind::usage, "more than 4 inputs", node_kind_name(n.kind) + (" " + n.name));
+        auto e = emit(g, n);
+        if (!e) return tl::make_unexpected(e.error());
+        std::vector<uint16_t> inputs;
+        for (const size_t i : n.inputs)
+            inputs.push_back(tensor[i]);
+        const Value& out = g.values[n.output];
+        tensor[n.output] =
+            plan->add_tensor(ElementType::int8, plan_dims(out.shape), out.scale, out.zero_point);
+        plan->add_operator(e->code, std::move(inputs), tensor[n.output], std::move(e->params), n.name,
+                           StageKind::layer);
+    }
+    return tensor[g.output];
+}
+
+}  // namespace lockstep::model

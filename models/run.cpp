@@ -1,0 +1,132 @@
+#include "models/run.h"
+
+#include <cstring>
+#include <optional>
+
+#include "models/core/engine.h"
+#include "models/core/plan_format.h"
+
+namespace lockstep {
+namespace {
+
+using model::ElementType;
+using model::StageKind;
+
+// An engine with its memory.
+class Machine {
+  public:
+    static Result<std::unique_ptr<Machine>> make(const PlanPtr& plan) {
+        auto m = std::make_unique<Machine>();
+        m->plan_ = plan;
+        m->memory_.resize(model::Engine::memory_needed(plan->plan) + 16);
+        const auto at = reinterpret_cast<uintptr_t>(m->memory_.data());
+        const size_t skip = (16 - at % 16) % 16;
+        const Code code = m->engine_.bind(plan->plan, model::all_operators(),
+                                          MutableBytes(m->memory_.data() + skip, m->memory_.size() - skip));
+        if (code != Code::ok)
+            return fail(ErrorKind::usage, std::string("this plan cannot run here: ") + code_name(code),
+                        plan->path, "convert the model again with this version");
+        if (plan->plan.inputs() != 1)
+            return fail(ErrorKind::usage, "the plan has several inputs", plan->path,
+                        "feed it a session instead");
+        return m;
+    }
+
+    const model::Tensor& input() const { return engine_.input(0); }
+
+    std::vector<StageTensor> run() {
+        stages_.clear();
+        engine_.run(&Machine::sink, this);
+        return std::move(stages_);
+    }
+
+  private:
+    static void sink(void* user, size_t index, const model::Tensor& t) {
+        auto* self = static_cast<Machine*>(user);
+        const model::Plan& plan = self->plan_->plan;
+        const size_t skipped = plan.stages() - self->engine_.operators();
+        const model::StageInfo info = plan.stage(skipped + index);
+        StageTensor s;
+        s.name = info.name;
+        s.kind = info.kind;
+        s.type = t.type;
+        s.dims.assign(t.dim, t.dim + t.rank);
+        const auto* bytes = static_cast<const uint8_t*>(t.data);
+        s.bytes.assign(bytes, bytes + t.bytes());
+        self->stages_.push_back(std::move(s));
+    }
+
+    PlanPtr plan_;
+    std::vector<uint8_t> memory_;
+    model::Engine engine_;
+    std::vector<StageTensor> stages_;
+};
+
+// Scale and zero point of the network's quantised input.
+std::optional<model::TensorRecord> quantised_input(const model::Plan& plan) {
+    const Bytes blob = plan.blob();
+    const auto h = model::load_record<model::PlanHeader>(blob, 0);
+    for (size_t i = 0; i < h.operators.count; ++i) {
+        const auto op = model::load_record<model::OperatorRecord>(
+            blob, h.operators.offset + i * sizeof(model::OperatorRecord));
+        if (StageKind(op.stage_kind) != StageKind::quantised_input) continue;
+        return model::load_record<model::TensorRecord>(
+            blob, h.tensors.offset + op.output * sizeof(model::TensorRecord));
+    }
+    return std::nullopt;
+}
+
+const StageTensor& network_output(const std::vector<StageTensor>& stages) {
+    for (size_t i = stages.size(); i-- > 0;)
+        if (stages[i].kind == StageKind::layer) return stages[i];
+    return stages.back();
+}
+
+}  // namespace
+
+model::ElementType raw_type(const model::Plan& plan) {
+    return strcmp(plan.channel_unit(0, 0), "int8") == 0 ? ElementType::int8 : ElementType::float32;
+}
+
+Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs) {
+    auto machine = Machine::make(plan);
+    if (!machine) return tl::make_unexpected(machine.error());
+    const model::Tensor& in = (*machine)->input();
+    const bool int8 = raw_type(plan->plan) == ElementType::int8;
+    const auto quant = quantised_input(plan->plan);
+    if (int8 && !quant) return fail(ErrorKind::usage, "the plan does not quantise its input", plan->path);
+    const size_t n = in.elements(), step = n * (int8 ? 1 : 4);
+    if (inputs.empty() || inputs.size() % step != 0)
+        return fail(ErrorKind::usage,
+                    "the input has " + std::to_string(inputs.size()) + " bytes, not a multiple of " +
+                        std::to_string(step),
+                    plan->path,
+                    std::string("give ") + std::to_string(n) + (int8 ? " int8" : " float32") + " values");
+    std::vector<uint8_t> out;
+    for (size_t at = 0; at < inputs.size(); at += step) {
+        auto* x = static_cast<float*>(in.data);
+        if (int8)
+            // Exact: the quantiser's division gives q - zero point back.
+            for (size_t i = 0; i < n; ++i)
+                x[i] = float(int8_t(inputs[at + i]) - quant->zero_point) * quant->scale;
+        else
+            memcpy(x, inputs.data() + at, step);
+        const std::vector<StageTensor> stages = (*machine)->run();
+        const std::vector<uint8_t>& bytes = int8 ? network_output(stages).bytes : stages.back().bytes;
+        out.insert(out.end(), bytes.begin(), bytes.end());
+    }
+    return out;
+}
+
+Result<std::vector<StageTensor>> run_stages(const PlanPtr& plan, const std::vector<float>& input) {
+    auto machine = Machine::make(plan);
+    if (!machine) return tl::make_unexpected(machine.error());
+    const model::Tensor& in = (*machine)->input();
+    if (input.size() != in.elements())
+        return fail(ErrorKind::usage, "the plan takes " + std::to_string(in.elements()) + " values",
+                    plan->path);
+    memcpy(in.data, input.data(), input.size() * sizeof(float));
+    return (*machine)->run();
+}
+
+}  // namespace lockstep

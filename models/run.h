@@ -1,0 +1,33 @@
+// Runs a plan's network on tensors from a file, past streams and filters: `lockstep model run`. Any
+// thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "acquisition/error.h"
+#include "acquisition/loaded_plan.h"
+#include "models/core/operator.h"
+
+namespace lockstep {
+
+struct StageTensor {
+    std::string name;
+    model::StageKind kind = model::StageKind::layer;
+    model::ElementType type = model::ElementType::int8;
+    std::vector<uint16_t> dims;
+    std::vector<uint8_t> bytes;
+};
+
+// What raw files of this plan hold: int8 for a converted int8 model (its input's channels have the unit
+// "int8"), float32 otherwise.
+model::ElementType raw_type(const model::Plan& plan);
+
+// One or more inputs, one after another, as the network takes them after filters and before
+// normalisation; the network's outputs, one after another, of the same type.
+Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs);
+
+// Every operator's output for one float32 input [window][channels], in order.
+Result<std::vector<StageTensor>> run_stages(const PlanPtr& plan, const std::vector<float>& input);
+
+}  // namespace lockstep
