@@ -13,7 +13,8 @@ bool bind_channels(const Plan& plan, size_t input, const StreamView& stream, Spa
         size_t at = 0;
         while (at < channels.size() && strcmp(channels[at].name, plan.channel_name(input, c)) != 0)
             ++at;
-        if (at == channels.size() || strcmp(channels[at].unit, plan.channel_unit(input, c)) != 0) return false;
+        if (at == channels.size() || strcmp(channels[at].unit, plan.channel_unit(input, c)) != 0)
+            return false;
         channel[c] = uint16_t(at);
         scale[c] = channels[at].scale;
         offset[c] = channels[at].offset;

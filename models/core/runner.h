@@ -43,6 +43,8 @@ enum class WindowState : uint8_t {
     warming,  // complete, but the filters had not warmed up after start or a discontinuity
 };
 
+constexpr size_t kKeptWindows = 16;
+
 class Runner {
   public:
     // Memory for this plan when a secondary stream may trail the primary by slack_ms.
@@ -58,8 +60,14 @@ class Runner {
     // Feeds one block of the stream bound to `input`. A jump of `first` is a gap: with
     // block.discontinuity set the device had it too, and both sides reset their filters there; without,
     // only this side missed samples, and windows that depend on them are `missing` until the next
-    // scheduled restart.
+    // scheduled restart. Samples that were seen before are skipped; a block of another channel count is
+    // ignored. A block longer than the slack pushes undecided windows out (they become `missing`): use
+    // feed() below, or step() in between.
     void push(size_t input, const BlockView& block);
+
+    // push() of the samples from number `from` of the block on, at least one, and at most until a window
+    // may be decided. Returns the number in the block to go on from; block.count when it is done.
+    uint32_t push_some(size_t input, const BlockView& block, uint32_t from);
 
     // Decides at most one window, in order of k; false when more samples are needed first. `out` is
     // filled (window, first[]) for every state, hashes and scores only for WindowState::result.
@@ -68,10 +76,24 @@ class Runner {
     // After the last block: no more samples come. Undecided windows stay undecided.
     uint32_t next_window() const;
 
+    // Hashes of all stages of a window among the last kKeptWindows that had a result; false when it is
+    // not among them. Valid until the next step().
+    bool stages_of(uint32_t window, Span<const uint32_t>* out) const;
+
   private:
-    struct Input;
     struct State;
     State* state_ = nullptr;
 };
+
+// Pushes a block of any length and hands every window that gets decided to sink(state, *scratch).
+template <typename Sink>
+void feed(Runner& runner, size_t input, const BlockView& block, WindowResult* scratch, Sink&& sink) {
+    WindowState state;
+    for (uint32_t from = 0; from < block.count;) {
+        from = runner.push_some(input, block, from);
+        while (runner.step(&state, scratch))
+            sink(state, *scratch);
+    }
+}
 
 }  // namespace lockstep::model
