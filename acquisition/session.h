@@ -37,7 +37,8 @@ class Session {
     Status start();
     // STOP on every device, drain (at most 1 s), decide the last windows; sinks have everything on return.
     Status stop();
-    Status configure(int device, int device_stream, bool enabled, uint32_t rate_num, uint32_t rate_den, uint16_t batch);
+    Status configure(int device, int device_stream, bool enabled, uint32_t rate_num, uint32_t rate_den,
+                     uint16_t batch);
     Status mark(uint32_t code, const std::string& text);  // to every device
 
     // Windows that no host model fits a device stream for: why, per model; empty when all fit.
@@ -57,7 +58,8 @@ class Session {
 class OfflineComparison {
   public:
     using StageQuery = std::function<Result<std::vector<uint32_t>>(int segment, int model, uint32_t window)>;
-    OfflineComparison(std::vector<PlanPtr> models, std::function<void(const Event&)> publish, StageQuery stages = {});
+    OfflineComparison(std::vector<PlanPtr> models, std::function<void(const Event&)> publish,
+                      StageQuery stages = {});
     ~OfflineComparison();
     // Feeds a recorded event; recorded host predictions and verdicts are ignored.
     void on_event(const Event& event);
