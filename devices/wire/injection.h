@@ -32,12 +32,13 @@ enum class InjectType : uint8_t {
     credit = 0xC9,
 };
 
-// Begins a new table; the old one stays until commit.
+// Begins a new table and ends the old one.
 struct InjectBegin {
     uint8_t streams = 0;
     uint32_t speed_permille = 1000;  // signal seconds per device second
 };
-// One page of one stream, as in stream_info. Stamps run in signal time, at any speed.
+// One page of one stream, as in stream_info; batch 1 leaves the choice to the device. Stamps run in signal
+// time, at any speed.
 struct InjectStream {
     uint32_t start_us = 0;  // sample 0 is due this long after the origin
     StreamDescription description;
