@@ -10,7 +10,7 @@ lockstep::firmware::Device device;
 
 }  // namespace
 
-int main() {
+extern "C" void firmware_main() {
     namespace board = lockstep::board;
     board::init();
     device.init(lockstep::MutableBytes(sample_memory), lockstep::MutableBytes(model_memory));

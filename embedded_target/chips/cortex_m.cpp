@@ -4,11 +4,12 @@
 #include <string.h>
 
 extern "C" {
-extern uint32_t data_begin, data_end, data_image, bss_begin, bss_end, stack_bottom, stack_top;
-extern const uint8_t build_id_note;
+extern char data_begin[], data_end[], data_image[], bss_begin[], bss_end[];
+extern uint32_t stack_bottom[], stack_top[];
+extern const uint8_t build_id_note[];
 using Constructor = void (*)();
 extern const Constructor init_array_begin[], init_array_end[];
-int main();
+void firmware_main();
 [[noreturn]] void reset_handler();
 void fault_handler();
 void systick_handler();
@@ -27,7 +28,7 @@ struct Vectors {
 };
 
 constexpr Vectors make_vectors() {
-    Vectors v{&stack_top, {}};
+    Vectors v{stack_top, {}};
     for (Handler& h : v.handler)
         h = board_interrupt;
     for (size_t i = 2; i < 14; ++i)
@@ -42,8 +43,8 @@ constexpr Vectors make_vectors() {
 
 extern "C" {
 
-alignas(1024) __attribute__((section(".vectors"), used)) extern const Vectors vectors;
-const Vectors vectors = make_vectors();
+extern const Vectors vectors;
+alignas(1024) __attribute__((section(".vectors"), used)) const Vectors vectors = make_vectors();
 
 // Runs before memory is set up: no statics, nothing inlined that needs the stack below.
 __attribute__((naked)) void reset_handler() {
@@ -65,12 +66,12 @@ __attribute__((used, noreturn)) void start() {
     reg(0xE000ED08) = reinterpret_cast<uint32_t>(&vectors);  // VTOR
     reg(0xE000ED88) = reg(0xE000ED88) | 0xFu << 20;          // CPACR: FPU on; without one a write is ignored
     asm volatile("dsb\n isb" ::: "memory");
-    memcpy(&data_begin, &data_image, size_t(reinterpret_cast<char*>(&data_end) - reinterpret_cast<char*>(&data_begin)));
-    memset(&bss_begin, 0, size_t(reinterpret_cast<char*>(&bss_end) - reinterpret_cast<char*>(&bss_begin)));
+    memcpy(data_begin, data_image, size_t(data_end - data_begin));
+    memset(bss_begin, 0, size_t(bss_end - bss_begin));
     for (const Constructor* c = init_array_begin; c != init_array_end; ++c)
         (*c)();
     asm volatile("cpsie i" ::: "memory");
-    main();
+    firmware_main();
     for (;;) {
     }
 }
@@ -95,18 +96,16 @@ void start_systick(uint32_t cpu_hz) {
     reg(0xE000E010) = 7;  // processor clock, interrupt, on
 }
 
-size_t stack_size() {
-    return size_t(reinterpret_cast<char*>(&stack_top) - reinterpret_cast<char*>(&stack_bottom));
-}
+size_t stack_size() { return size_t(stack_top - stack_bottom) * sizeof(uint32_t); }
 
 size_t stack_high_water() {
-    const uint32_t* p = &stack_bottom;
-    while (p != &stack_top && *p == kPaint)
+    const uint32_t* p = stack_bottom;
+    while (p != stack_top && *p == kPaint)
         ++p;
-    return size_t(reinterpret_cast<const char*>(&stack_top) - reinterpret_cast<const char*>(p));
+    return size_t(stack_top - p) * sizeof(uint32_t);
 }
 
 // ELF note: three words of header and the name "GNU\0" before the 20 bytes of SHA-1.
-const uint8_t* build_id() { return &build_id_note + 16; }
+const uint8_t* build_id() { return build_id_note + 16; }
 
 }  // namespace lockstep::chip

@@ -9,6 +9,8 @@ using namespace wire;
 
 constexpr uint32_t kFifoSeconds = 8;       // at most; signal time
 constexpr uint32_t kMinCapacity = 64;      // samples
+// On the line at once: half a second of signal, so that little of an old run is in the way of a new one.
+constexpr uint32_t kWindowsPerSecond = 2;
 constexpr uint32_t kPrimeMs = 250;         // signals that wait before the first sample is released
 constexpr uint64_t kPrimePatienceUs = 2000000;
 constexpr uint64_t kCreditPeriodUs = 20000;
@@ -129,6 +131,8 @@ Code Injected::commit() {
         Stream& s = stream_[i];
         const uint64_t wanted = ceil_rate(s.description) * ms / 1000;
         s.capacity = uint32_t(wanted < kMinCapacity ? kMinCapacity : wanted);
+        const uint64_t window = uint64_t(ceil_rate(s.description)) * speed_permille_ / 1000 / kWindowsPerSecond;
+        s.window = uint32_t(window < kMinCapacity / 2 ? kMinCapacity / 2 : window);
         const size_t size = s.capacity * row_bytes(s.description);
         if (memory_.size() - used < size) return Code::no_space;
         s.fifo = memory_.subspan(used, size);
@@ -274,7 +278,9 @@ bool Injected::poll(uint64_t now_us, SampleSink& sink) {
 }
 
 uint32_t Injected::limit(const Stream& s) const {
-    return s.gaps >= kGaps - 2 ? s.next_in : s.next_in + (s.capacity - s.stored);
+    if (s.gaps >= kGaps - 2) return s.next_in;
+    const uint32_t room = s.capacity - s.stored;
+    return s.next_in + (room < s.window ? room : s.window);
 }
 
 void Injected::report(uint64_t now_us, uint8_t epoch) {
@@ -299,7 +305,7 @@ void Injected::report(uint64_t now_us, uint8_t epoch) {
     for (size_t i = 0; i < table_size_; ++i) {
         const Stream& s = stream_[i];
         credit.limit[i] = limit(s);
-        news = news || credit.limit[i] - s.limit_told > s.capacity / 16;
+        news = news || credit.limit[i] - s.limit_told > s.window / 8;
     }
     if (!news) return;
     credit_repeat_us_ = now_us + kCreditRepeatUs;

@@ -47,6 +47,7 @@ class Injected final : public Sensor {
         uint32_t start_us = 0;
         MutableBytes fifo;  // capacity * row_bytes
         uint32_t capacity = 0;
+        uint32_t window = 0;   // samples allowed beyond next_in
         uint32_t stored = 0;   // samples in the fifo
         uint32_t oldest = 0;   // slot of the oldest
         uint32_t next_in = 0;  // index that the injector sends next
