@@ -263,6 +263,13 @@ class Device:
         while time.monotonic() < end:
             self.pump()
 
+    def run_samples(self, samples, stream=0, timeout=30):
+        """Until so many samples of a stream came."""
+        end = time.monotonic() + timeout
+        while not self.streams[stream].blocks or self.streams[stream].blocks[-1][0] < samples:
+            assert time.monotonic() < end, "the samples do not come"
+            self.pump()
+
     def stop(self):
         """[(produced, dropped)] per stream."""
         code, detail = self.command(0x82, timeout=15)
@@ -299,11 +306,12 @@ class Injector:
     def __init__(self, fd, recordings, speed=1.0, gaps=None, loop=True):
         self.port, self.recordings, self.speed, self.loop = FramePort(fd), recordings, speed, loop
         self.gaps = gaps or {}  # stream: [(first, count)], in order
-        self.run, self.sent, self.tables = None, [], 0
+        self.run, self.sent, self.tables, self.table_due = None, [], 0, 0
         self.limit = [0] * len(recordings)
 
     def send_table(self):
         self.tables += 1
+        self.table_due = time.monotonic() + 2
         self.port.send(0xC0, struct.pack("<BI", len(self.recordings), round(self.speed * 1000)))
         for i, (head, counts) in enumerate(self.recordings):
             names, units = head["channels"].split(","), head["unit"].split(",")
@@ -324,8 +332,10 @@ class Injector:
             if kind == 0xC8:
                 code, run, self.epoch, self.running = r.get("BBBB")
                 if code == 6:
-                    self.run = None
-                    self.send_table()
+                    # Several may have waited; those from before the table mean nothing any more.
+                    if self.run is not None or time.monotonic() > self.table_due:
+                        self.run = None
+                        self.send_table()
                 else:
                     assert code == 0, code
                     self.run, self.sent, self.limit = run, [0] * len(self.recordings), [0] * len(self.recordings)
@@ -395,9 +405,8 @@ class Board:
     def inject(self, recordings, **options):
         """Feeds recordings; returns when the device has said hello with them."""
         self.device.injector = Injector(self.uart1.fileno(), recordings, **options)
-        end = time.monotonic() + 10
-        while self.device.injector.run is None or not self.device.hello or \
-                self.device.hello["streams"] != len(recordings) or self.device.hellos < 2:
+        end, hellos = time.monotonic() + 20, self.device.hellos
+        while self.device.injector.run is None or self.device.hellos == hellos:
             assert time.monotonic() < end, "the device did not take the table"
             self.device.pump()
         return self.device.injector
