@@ -121,6 +121,21 @@ Status check_node(const Graph& g, const Node& n) {
     return n.has_weights() ? check_weights(g, n) : Status{};
 }
 
+// Multiplications of the layers with weights, and with `pools` the cells that pools look at.
+uint64_t operations(const Graph& g, bool pools) {
+    uint64_t total = 0;
+    for (const Node& n : g.nodes) {
+        if (total > kMaxMacs) break;  // enough to refuse it, and it cannot wrap
+        const uint64_t out = g.values[n.output].elements();
+        const uint64_t taps = uint64_t(n.window.kernel_h) * uint64_t(n.window.kernel_w);
+        if (n.kind == NodeKind::conv2d) total += out * taps * channels_of(g.values[n.inputs[0]].shape);
+        if (n.kind == NodeKind::depthwise_conv2d) total += out * taps;
+        if (n.kind == NodeKind::fully_connected) total += out * g.values[n.inputs[0]].elements();
+        if (pools && (n.kind == NodeKind::max_pool || n.kind == NodeKind::average_pool)) total += out * taps;
+    }
+    return total;
+}
+
 }  // namespace
 
 size_t Value::elements() const {
@@ -204,24 +219,13 @@ Status check_graph(const Graph& g) {
     }
     if (!ready[g.output])
         return fail(ErrorKind::usage, "nothing computes the output", g.values[g.output].name);
-    if (multiply_accumulates(g) > kMaxMacs)
+    if (operations(g, true) > kMaxMacs)
         return fail(ErrorKind::usage, "the network needs more than 2^31 multiplications a window", g.name);
     return {};
 }
 
 uint64_t multiply_accumulates(const Graph& g) {
-    uint64_t total = 0;
-    for (const Node& n : g.nodes) {
-        if (total > kMaxMacs) break;  // enough to refuse it, and it cannot wrap
-        const uint64_t out = g.values[n.output].elements();
-        const uint64_t taps = uint64_t(n.window.kernel_h) * uint64_t(n.window.kernel_w);
-        if (n.kind == NodeKind::conv2d) total += out * taps * channels_of(g.values[n.inputs[0]].shape);
-        if (n.kind == NodeKind::depthwise_conv2d || n.kind == NodeKind::max_pool ||
-            n.kind == NodeKind::average_pool)
-            total += out * taps;
-        if (n.kind == NodeKind::fully_connected) total += out * g.values[n.inputs[0]].elements();
-    }
-    return total;
+    return operations(g, false);
 }
 
 std::string shape_text(const Shape& shape) {

@@ -61,6 +61,7 @@ struct Node {
     std::vector<int32_t> axes;             // transpose: 4; concat: 1, counted in 4 dimensions
     std::vector<int32_t> before;           // pad: 4
     std::function<float(float)> function;  // unary
+    bool clip = false;                     // unary: the function only clamps to low..high
 
     // conv2d [oc][kh][kw][ic], depthwise [kh][kw][oc], fully_connected [out][in]; bias [oc].
     std::vector<float> weights, bias;

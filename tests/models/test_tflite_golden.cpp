@@ -5,8 +5,8 @@
 #include <fstream>
 #include <iterator>
 
-#include "models/plan_file.h"
 #include "models/assemble.h"
+#include "models/plan_file.h"
 #include "models/run.h"
 #include "models/tflite_import.h"
 
