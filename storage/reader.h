@@ -1,0 +1,20 @@
+// Opens finished and recovered sessions (acquisition/session_store.h, SessionReader).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "acquisition/session_store.h"
+
+namespace lockstep::storage {
+
+// The file's structure is checked before anything in it is used: links to elsewhere, external and
+// virtual storage, cycles and absurd sizes are refused by name, and so is a newer format. Labels that
+// were edited after the session was closed are included.
+Result<std::unique_ptr<SessionReader>> open_session(const std::string& path);
+
+// The same check, and a read of every dataset, in a child process with limits on time and memory: for
+// files of unknown origin.
+Status check_untrusted(const std::string& path);
+
+}  // namespace lockstep::storage

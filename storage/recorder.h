@@ -1,0 +1,33 @@
+// Writes a live session (acquisition/session_store.h, SessionWriter). append() queues; one storage
+// thread writes NAME.h5.journal first, within 100 ms, and builds NAME.h5.tmp beside it; finish()
+// verifies that file, gives it its name and only then removes the journal. Whatever ends the program
+// in between, `lockstep session repair` makes the session from the journal.
+#pragma once
+
+#include <memory>
+
+#include "acquisition/session_store.h"
+#include "storage/file.h"
+
+namespace lockstep::storage {
+
+// Refuses, before anything is written: an existing file or journal, a folder that cannot be written
+// to, less than kMinimumSpace free.
+Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options);
+
+constexpr uint64_t kMinimumSpace = 8u << 20;
+
+// What tests change.
+struct RecorderLimits {
+    OpenAppend open_journal = create_append;
+    size_t queue_bytes = 256u << 20;  // more waiting blocks than this are lost: counted, stored as gaps
+    // With less free space than this the file being built is given up and its space left to the
+    // journal; finish() builds it again when there is room.
+    uint64_t reserve_bytes = 4u << 20;
+};
+Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options, const RecorderLimits& limits);
+
+inline std::string journal_path(const std::string& path) { return path + ".journal"; }
+inline std::string building_path(const std::string& path) { return path + ".tmp"; }
+
+}  // namespace lockstep::storage

@@ -1,0 +1,265 @@
+#include "storage/repair.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "storage/event_codec.h"
+#include "storage/file.h"
+#include "storage/h5.h"
+#include "storage/recorder.h"
+#include "storage/session_file.h"
+
+namespace lockstep::storage {
+namespace {
+
+constexpr int kTimeLimitSeconds = 600;
+
+// Gaps for samples whose journal records were lost: the sample counters tell.
+class HoleFinder {
+  public:
+    std::optional<Gap> before(const Event& event) {
+        if (const auto* gap = std::get_if<Gap>(&event)) {
+            auto& next = next_[{gap->stream, gap->segment}];
+            next = std::max(next, gap->first + gap->missing);
+        } else if (const auto* shared = std::get_if<std::shared_ptr<const Block>>(&event)) {
+            const Block& block = **shared;
+            auto& next = next_[{block.stream, block.segment}];
+            std::optional<Gap> hole;
+            if (block.first > next) hole = Gap{block.stream, block.segment, next, block.first - next, GapCause::host, block.host_ns};
+            next = std::max(next, block.first + block.count);
+            return hole;
+        }
+        return std::nullopt;
+    }
+
+  private:
+    std::map<std::pair<int, int>, uint64_t> next_;
+};
+
+int64_t host_time(const Event& event) {
+    return std::visit(
+        [](const auto& v) -> int64_t {
+            using T = std::decay_t<decltype(v)>;
+            if constexpr (std::is_same_v<T, std::shared_ptr<const Block>>) return v->host_ns;
+            else if constexpr (std::is_same_v<T, ClockObservation>) return v.received_ns;
+            else if constexpr (std::is_same_v<T, WindowVerdict> || std::is_same_v<T, LabelEdit>) return 0;
+            else return v.host_ns;
+        },
+        event);
+}
+
+std::string describe(const RecoveryReport& r) {
+    char seconds[32];
+    snprintf(seconds, sizeof seconds, "%.1f", r.seconds);
+    std::string text = "recovered " + std::to_string(r.events) + " events, " + std::to_string(r.samples) + " values, " + seconds + " s";
+    if (r.journal.torn_bytes != 0) text += "; " + std::to_string(r.journal.torn_bytes) + " bytes of an unfinished record at the end were dropped";
+    if (r.journal.damaged_bytes != 0)
+        text += "; " + std::to_string(r.journal.damaged_bytes) + " damaged bytes were skipped, " + std::to_string(r.gaps_added) + " gaps added";
+    return text;
+}
+
+nlohmann::json to_json(const RecoveryReport& r) {
+    return {{"path", r.path}, {"events", r.events}, {"samples", r.samples}, {"seconds", r.seconds}, {"gaps_added", r.gaps_added},
+            {"records", r.journal.records}, {"whole", r.journal.whole_bytes}, {"torn", r.journal.torn_bytes},
+            {"damaged", r.journal.damaged_bytes}, {"lost", r.journal.lost_records}, {"ended", r.journal.ended}};
+}
+
+// Runs `work` in a child process, whose crash or endless loop harms nobody, and hands back its text.
+Result<std::string> in_child(const std::string& path, const std::function<Result<std::string>()>& work) {
+    int ends[2];
+    if (::pipe(ends) != 0) return tl::make_unexpected(system_error("cannot start a child process", path, errno));
+    pid_t child = 0;
+    {
+        // No other thread is inside HDF5 while the process is copied.
+        const auto held = h5::lock();
+        child = ::fork();
+    }
+    if (child < 0) {
+        const int code = errno;
+        ::close(ends[0]);
+        ::close(ends[1]);
+        return tl::make_unexpected(system_error("cannot start a child process", path, code));
+    }
+    if (child == 0) {
+        ::close(ends[0]);
+        const auto result = work();
+        const Error none;
+        const Error& e = result ? none : result.error();
+        const std::string answer = nlohmann::json{{"ok", bool(result)}, {"text", result ? *result : ""}, {"kind", int(e.kind)},
+                                                  {"what", e.what}, {"where", e.where}, {"remedy", e.remedy}}
+                                       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+        for (size_t done = 0; done < answer.size();) {
+            const ssize_t n = ::write(ends[1], answer.data() + done, answer.size() - done);
+            if (n <= 0) break;
+            done += size_t(n);
+        }
+        ::_exit(0);
+    }
+    ::close(ends[1]);
+    std::string answer;
+    bool in_time = true;
+    const time_t deadline = ::time(nullptr) + kTimeLimitSeconds;
+    for (;;) {
+        pollfd waiting{ends[0], POLLIN, 0};
+        const int left = int(std::max<time_t>(0, deadline - ::time(nullptr)));
+        const int ready = ::poll(&waiting, 1, left * 1000);
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready <= 0) {
+            in_time = false;
+            ::kill(child, SIGKILL);
+            break;
+        }
+        char buffer[4096];
+        const ssize_t n = ::read(ends[0], buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        answer.append(buffer, size_t(n));
+    }
+    ::close(ends[0]);
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (!in_time) return fail(ErrorKind::system, "it took longer than " + std::to_string(kTimeLimitSeconds) + " s and was given up", path);
+    const nlohmann::json j = nlohmann::json::parse(answer, nullptr, false);
+    if (!j.is_object()) return fail(ErrorKind::usage, "the file made its reader crash; it was not used", path);
+    if (j.value("ok", false)) return j.value("text", "");
+    return tl::make_unexpected(Error{ErrorKind(j.value("kind", 2)), j.value("what", ""), j.value("where", ""), j.value("remedy", "")});
+}
+
+}  // namespace
+
+Result<RecoveryReport> build_from_journal(const std::string& journal, const std::string& building, const std::string& state) {
+    RecoveryReport report;
+    // A first pass for what is damaged, and the first time stamp, should the first record be.
+    WriterOptions options;
+    bool known = false;
+    int64_t first_ns = 0;
+    auto scan = read_journal(journal, [&](RecordKind kind, Bytes payload) {
+        Event event;
+        if (kind == RecordKind::options && !known) known = decode(payload, &options);
+        else if (kind == RecordKind::event && first_ns == 0 && decode(payload, &event)) first_ns = host_time(event);
+        return true;
+    });
+    if (!scan) return tl::make_unexpected(scan.error());
+    report.journal = *scan;
+    if (!known) options.header.start_host_ns = first_ns;
+
+    auto file = SessionFile::create(building, options);
+    if (!file) return tl::make_unexpected(file.error());
+    HoleFinder holes;
+    int64_t last_ns = options.header.start_host_ns;
+    Status status;
+    auto read = read_journal(journal, [&](RecordKind kind, Bytes payload) {
+        if (kind == RecordKind::label_class) {
+            LabelClass label_class;
+            if (decode(payload, &label_class)) status = (*file)->add_class(label_class);
+        } else if (kind == RecordKind::event) {
+            Event event;
+            if (!decode(payload, &event)) return true;  // its checksum holds, so an unknown kind of event
+            last_ns = std::max(last_ns, host_time(event));
+            if (report.journal.damaged_bytes != 0) {
+                if (const auto gap = holes.before(event)) {
+                    status = (*file)->add(*gap);
+                    ++report.gaps_added;
+                }
+            }
+            if (status) status = (*file)->add(event);
+            ++report.events;
+        }
+        return bool(status);
+    });
+    if (!read) status = tl::make_unexpected(read.error());
+    report.samples = (*file)->samples();
+    report.seconds = double(last_ns - options.header.start_host_ns) / 1e9;
+    report.path = building;
+    report.text = describe(report);
+    if (status && state == "recovered") (*file)->note_step("session repair", nlohmann::json{{"report", report.text}}.dump());
+    if (status)
+        status = (*file)->close(state);
+    if (!status) {
+        file->reset();
+        remove_file(building);
+        return tl::make_unexpected(status.error());
+    }
+    return report;
+}
+
+Status verify_and_name(const std::string& building, const std::string& path) {
+    auto problems = verify(building, Depth::storage);
+    if (!problems) return tl::make_unexpected(problems.error());
+    if (!problems->empty())
+        return fail(ErrorKind::system, "the new file does not verify: " + problems->front(), building, "keep the journal and report this");
+    if (auto ok = sync_file(building); !ok) return ok;
+    if (auto ok = rename_new(building, path); !ok) return ok;
+    return sync_folder(path);
+}
+
+Result<RecoveryReport> recover(const std::string& given, const std::string& output) {
+    const std::string suffix = ".journal";
+    const bool is_journal = given.size() > suffix.size() && given.compare(given.size() - suffix.size(), suffix.size(), suffix) == 0;
+    const std::string path = is_journal ? given.substr(0, given.size() - suffix.size()) : given;
+    const std::string journal = path + suffix, target = output.empty() ? path : output;
+    if (!exists(journal)) {
+        if (!exists(path)) return fail(ErrorKind::usage, "there is neither a session nor a journal", path);
+        auto problems = verify(path, Depth::storage);
+        if (!problems) return tl::make_unexpected(problems.error());
+        if (!problems->empty())
+            return fail(ErrorKind::usage, "the session is damaged (" + problems->front() + ") and there is no journal to make it from", path);
+        RecoveryReport report;
+        report.path = path;
+        report.text = "the session is in order; nothing to repair";
+        return report;
+    }
+    auto lock = FileLock::take(journal);
+    if (!lock) {
+        Error error = lock.error();
+        error.what = "the recording is still running";
+        error.remedy = "finish it first";
+        return tl::make_unexpected(error);
+    }
+    if (!output.empty() && exists(output)) return fail(ErrorKind::usage, "the file exists; nothing is ever overwritten", output, "choose another name");
+    if (output.empty() && exists(path)) {
+        auto problems = verify(path, Depth::storage);
+        if (problems && problems->empty()) {  // cut short between the last two steps of finish()
+            remove_file(journal);
+            RecoveryReport report;
+            report.path = path;
+            report.text = "the session is in order; its left-over journal was removed";
+            return report;
+        }
+        if (auto moved = rename_new(path, path + ".broken"); !moved) return tl::make_unexpected(moved.error());
+    }
+
+    const std::string building = building_path(target);
+    remove_file(building);
+    auto made = in_child(path, [&]() -> Result<std::string> {
+        auto report = build_from_journal(journal, building, "recovered");
+        if (!report) return tl::make_unexpected(report.error());
+        if (auto ok = verify_and_name(building, target); !ok) return tl::make_unexpected(ok.error());
+        return to_json(*report).dump();
+    });
+    if (!made) {
+        remove_file(building);
+        return tl::make_unexpected(made.error());
+    }
+    if (output.empty()) remove_file(journal);
+    const nlohmann::json j = nlohmann::json::parse(*made, nullptr, false);
+    RecoveryReport report;
+    report.path = target;
+    report.events = j.value("events", uint64_t(0));
+    report.samples = j.value("samples", uint64_t(0));
+    report.seconds = j.value("seconds", 0.0);
+    report.gaps_added = j.value("gaps_added", uint64_t(0));
+    report.journal = {j.value("records", uint64_t(0)), j.value("whole", uint64_t(0)), j.value("torn", uint64_t(0)),
+                      j.value("damaged", uint64_t(0)), j.value("lost", uint64_t(0)), j.value("ended", false)};
+    report.text = describe(report);
+    return report;
+}
+
+}  // namespace lockstep::storage
