@@ -1,0 +1,193 @@
+#include "ui/connect_page.h"
+
+#include <QComboBox>
+#include <QFormLayout>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
+#include <QPushButton>
+#include <QVBoxLayout>
+
+#include "ui/icons.h"
+#include "ui/theme.h"
+
+namespace lockstep::ui {
+
+namespace {
+
+QLabel* label(const QString& text, double points, bool bold, const char* name = "") {
+    auto* l = new QLabel(text);
+    l->setFont(text_font(points, bold));
+    l->setObjectName(name);
+    l->setWordWrap(true);
+    return l;
+}
+
+}  // namespace
+
+ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
+    : QWidget(parent), workbench_(workbench), drivers_(workbench->drivers()) {
+    setObjectName("page");
+    setAttribute(Qt::WA_StyledBackground);
+    auto* outer = new QVBoxLayout(this);
+    auto* column = new QWidget;
+    column->setFixedWidth(520);
+    auto* v = new QVBoxLayout(column);
+    v->setContentsMargins(0, 0, 0, 0);
+    v->setSpacing(6);
+    v->addWidget(label(tr("Connect a device"), 20, true));
+    v->addWidget(label(
+        tr("See its signals, record them, label them, and watch device and computer reach the same answer."),
+        10, false, "dim"));
+    v->addSpacing(14);
+
+    auto* card = new QFrame;
+    card->setObjectName("card");
+    auto* inside = new QVBoxLayout(card);
+    inside->setContentsMargins(10, 10, 10, 10);
+    list_ = new QListWidget;
+    list_->setFont(text_font(10));
+    list_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    inside->addWidget(list_);
+    none_ = label(tr("Looking for devices…"), 9.5, false, "dim");
+    none_->setAlignment(Qt::AlignCenter);
+    none_->setMinimumHeight(56);
+    inside->addWidget(none_);
+    v->addWidget(card);
+    v->addSpacing(10);
+
+    form_holder_ = new QWidget;
+    form_ = new QFormLayout(form_holder_);
+    form_->setContentsMargins(0, 0, 0, 0);
+    form_->setHorizontalSpacing(14);
+    form_->setVerticalSpacing(8);
+    form_->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
+    driver_ = new QComboBox;
+    for (const DriverInfo& d : drivers_)
+        driver_->addItem(QString::fromStdString(d.text));
+    address_ = new QLineEdit;
+    auto* kind_label = label(tr("Connection"), 9, false, "dim");
+    form_->addRow(kind_label, driver_);
+    form_->addRow(label(tr("Address"), 9, false, "dim"), address_);
+    v->addWidget(form_holder_);
+    uri_ = new QLineEdit;
+    uri_->setPlaceholderText("serial:/dev/ttyACM0?baud=921600");
+    form_->addRow(label(tr("URI"), 9, false, "dim"), uri_);
+    v->addSpacing(12);
+
+    auto* buttons = new QHBoxLayout;
+    auto* open = new QPushButton(tr("Open a recording…"));
+    open->setIcon(icon(Icon::open, colors().dim));
+    connect_ = new QPushButton(tr("Connect"));
+    connect_->setObjectName("primary");
+    connect_->setMinimumWidth(120);
+    for (QPushButton* b : {open, connect_})
+        b->setMinimumHeight(34);
+    buttons->addWidget(open);
+    buttons->addStretch();
+    buttons->addWidget(connect_);
+    v->addLayout(buttons);
+
+    outer->addStretch(2);
+    outer->addWidget(column, 0, Qt::AlignHCenter);
+    outer->addStretch(3);
+
+    connect(driver_, QOverload<int>::of(&QComboBox::currentIndexChanged), this, &ConnectPage::choose_driver);
+    connect(address_, &QLineEdit::textEdited, this, &ConnectPage::build_uri);
+    connect(list_, &QListWidget::currentRowChanged, this, [this](int row) {
+        if (row >= 0 && size_t(row) < found_.size())
+            uri_->setText(QString::fromStdString(found_[size_t(row)].uri));
+    });
+    connect(list_, &QListWidget::itemDoubleClicked, this, [this] { emit connect_wanted(uri()); });
+    connect(connect_, &QPushButton::clicked, this, [this] { emit connect_wanted(uri()); });
+    connect(uri_, &QLineEdit::returnPressed, this, [this] { emit connect_wanted(uri()); });
+    connect(open, &QPushButton::clicked, this, &ConnectPage::open_wanted);
+    choose_driver(0);
+    uri_->clear();
+}
+
+QString ConnectPage::uri() const {
+    return uri_->text().trimmed();
+}
+
+void ConnectPage::choose_driver(int index) {
+    for (QWidget* option : options_)
+        form_->removeRow(option);
+    options_.clear();
+    if (index < 0 || size_t(index) >= drivers_.size()) return;
+    const DriverInfo& driver = drivers_[size_t(index)];
+    address_->setPlaceholderText(QString::fromStdString(driver.address_hint));
+    for (size_t i = 0; i < driver.options.size(); ++i) {
+        const OptionInfo& option = driver.options[i];
+        QWidget* field = nullptr;
+        if (option.choices.empty()) {
+            auto* line = new QLineEdit;
+            line->setPlaceholderText(QString::fromStdString(option.fallback));
+            connect(line, &QLineEdit::textEdited, this, &ConnectPage::build_uri);
+            field = line;
+        } else {
+            auto* box = new QComboBox;
+            for (const std::string& choice : option.choices)
+                box->addItem(QString::fromStdString(choice));
+            box->setCurrentText(QString::fromStdString(option.fallback));
+            connect(box, QOverload<int>::of(&QComboBox::activated), this, &ConnectPage::build_uri);
+            field = box;
+        }
+        field->setProperty("option", QString::fromStdString(option.name));
+        field->setProperty("fallback", QString::fromStdString(option.fallback));
+        form_->insertRow(2 + int(i), label(QString::fromStdString(option.text), 9, false, "dim"), field);
+        options_.push_back(field);
+    }
+    build_uri();
+}
+
+void ConnectPage::build_uri() {
+    const int index = driver_->currentIndex();
+    if (index < 0 || size_t(index) >= drivers_.size()) return;
+    Uri uri;
+    uri.scheme = drivers_[size_t(index)].scheme;
+    uri.address = address_->text().trimmed().toStdString();
+    if (uri.address.empty()) uri.address = drivers_[size_t(index)].address_hint;
+    for (QWidget* field : options_) {
+        auto* box = qobject_cast<QComboBox*>(field);
+        auto* line = qobject_cast<QLineEdit*>(field);
+        const QString value = box ? box->currentText() : line->text().trimmed();
+        if (value.isEmpty() || value == field->property("fallback").toString()) continue;
+        uri.query.emplace_back(field->property("option").toString().toStdString(), value.toStdString());
+    }
+    uri_->setText(QString::fromStdString(uri.text()));
+}
+
+void ConnectPage::reload(const WorkbenchStatus& status) {
+    const bool busy = status.state == WorkbenchState::connecting;
+    connect_->setEnabled(!busy);
+    connect_->setText(busy ? tr("Connecting…") : tr("Connect"));
+    std::vector<FoundDevice> found = workbench_->found_devices();
+    bool same = found.size() == found_.size();
+    for (size_t i = 0; same && i < found.size(); ++i)
+        same = found[i].uri == found_[i].uri && found[i].text == found_[i].text;
+    none_->setVisible(found.empty());
+    list_->setVisible(!found.empty());
+    if (same) return;
+    const QString kept = uri();
+    found_ = found;
+    list_->blockSignals(true);
+    list_->clear();
+    for (const FoundDevice& d : found_) {
+        auto* item = new QListWidgetItem(icon(Icon::plug, colors().dim), QString::fromStdString(d.text));
+        item->setToolTip(QString::fromStdString(d.uri));
+        item->setSizeHint(QSize(0, 38));
+        list_->addItem(item);
+    }
+    list_->blockSignals(false);
+    list_->setFixedHeight(std::min(6, int(found_.size())) * 40 + 4);
+    int row = 0;
+    bool known = false;
+    for (size_t i = 0; i < found_.size(); ++i) {
+        if (QString::fromStdString(found_[i].uri) == kept) row = int(i), known = true;
+    }
+    if (kept.isEmpty() || known) list_->setCurrentRow(row);
+}
+
+}  // namespace lockstep::ui

@@ -1,0 +1,242 @@
+#include <QContextMenuEvent>
+#include <QMenu>
+#include <QMouseEvent>
+#include <QWheelEvent>
+#include <cmath>
+
+#include "ui/label_editor.h"
+#include "ui/lane_view.h"
+#include "ui/metrics.h"
+
+namespace lockstep::ui {
+
+namespace {
+constexpr double kReachPx = 5;     // around a label's edge
+constexpr double kShortestPx = 4;  // of a drag that means it
+}  // namespace
+
+bool LaneView::editable_at(const QPointF& pos) const {
+    const QRect plot = plot_rect();
+    return source_ && pos.x() >= plot.left() && pos.x() <= plot.right() && pos.y() >= 0 &&
+           pos.y() <= plot.bottom();
+}
+
+void LaneView::mousePressEvent(QMouseEvent* event) {
+    setFocus();
+    if (!editable_at(event->localPos())) return;
+    const bool in_row = event->localPos().y() < kLabelRow;
+    const double t = time_at(event->localPos());
+    const double reach = kReachPx * ratio() * axis_.dt();
+    const Lane* lane = in_row ? nullptr : lane_at(event->localPos());
+    const bool pan =
+        event->button() == Qt::MiddleButton || (event->button() == Qt::LeftButton && !annotate_ && !in_row);
+    if (pan) {
+        if (axis_.sweep) return;
+        panning_ = true;
+        pan_from_ = event->localPos();
+        pan_first_ = axis_.first;
+        setCursor(Qt::ClosedHandCursor);
+        return;
+    }
+    if (event->button() != Qt::LeftButton) return;
+    if (!live_) cursor_ = t;
+    const bool only_stream = event->modifiers() & Qt::ShiftModifier;
+    const bool only_channel = event->modifiers() & Qt::AltModifier;
+    tool_.press(t, lane ? lane->stream : -1, lane ? lane->channel : -1, reach, only_stream && lane,
+                only_channel && lane);
+    update();
+}
+
+void LaneView::mouseMoveEvent(QMouseEvent* event) {
+    if (panning_) {
+        const double moved = (event->localPos().x() - pan_from_.x()) * ratio();
+        const double t0 = std::max(0.0, double(pan_first_ - int64_t(std::lround(moved))) * axis_.dt());
+        show_range(t0, axis_.span);
+        return;
+    }
+    const double t = time_at(event->localPos());
+    if (tool_.dragging()) {
+        tool_.move(t);
+        update();
+        return;
+    }
+    if (!editable_at(event->localPos())) {
+        unsetCursor();
+        return;
+    }
+    Label label;
+    const LabelTool::Part part = tool_.hit(t, -1, -1, kReachPx * ratio() * axis_.dt(), &label);
+    if (part == LabelTool::Part::left || part == LabelTool::Part::right) {
+        setCursor(Qt::SizeHorCursor);
+    } else if (part == LabelTool::Part::body) {
+        setCursor(Qt::PointingHandCursor);
+    } else if (!annotate_ && event->localPos().y() >= kLabelRow) {
+        setCursor(Qt::OpenHandCursor);
+    } else {
+        unsetCursor();
+    }
+}
+
+void LaneView::mouseReleaseEvent(QMouseEvent* event) {
+    if (panning_) {
+        panning_ = false;
+        unsetCursor();
+        return;
+    }
+    if (event->button() != Qt::LeftButton || !tool_.dragging()) return;
+    tool_.release(time_at(event->localPos()), kShortestPx * ratio() * axis_.dt());
+    update();
+    emit labels_changed();
+}
+
+void LaneView::mouseDoubleClickEvent(QMouseEvent* event) {
+    if (event->button() != Qt::LeftButton || !editable_at(event->localPos())) return;
+    Label label;
+    if (tool_.hit(time_at(event->localPos()), -1, -1, kReachPx * ratio() * axis_.dt(), &label) ==
+        LabelTool::Part::none)
+        return;
+    tool_.cancel();
+    tool_.select(label.id);
+    edit_selected();
+}
+
+void LaneView::edit_selected() {
+    const std::optional<Label> label = tool_.find(tool_.selected());
+    if (!label) return;
+    auto* editor = new LabelEditor(*label, tool_.classes(), streams_, this);
+    editor->on_save = [this, before = *label](const Label& after) {
+        tool_.change(before, after);
+        update();
+        emit labels_changed();
+    };
+    editor->on_remove = [this] {
+        tool_.remove_selected();
+        update();
+        emit labels_changed();
+    };
+    const QRect chip = chip_rect(*label);
+    editor->adjustSize();
+    const int x = std::min(chip.left(), width() - editor->width() - 8);
+    editor->move(mapToGlobal(QPoint(std::max(8, x), kLabelRow + 4)));
+    editor->show();
+}
+
+void LaneView::leaveEvent(QEvent*) {
+    unsetCursor();
+}
+
+void LaneView::wheelEvent(QWheelEvent* event) {
+    const double steps = event->angleDelta().y() / 120.0;
+    const double sideways = event->angleDelta().x() / 120.0;
+    if (event->modifiers() & Qt::ControlModifier) {
+        if (steps != 0) zoom(std::pow(1.25, -steps), time_at(event->position()));
+    } else if (event->modifiers() & Qt::ShiftModifier || sideways != 0) {
+        scroll(-(sideways != 0 ? sideways : steps) * 0.15);
+    } else if (!live_ && steps != 0) {
+        zoom(std::pow(1.25, -steps), time_at(event->position()));
+    } else if (steps != 0) {
+        scroll(-steps * 0.15);
+    }
+    event->accept();
+}
+
+void LaneView::contextMenuEvent(QContextMenuEvent* event) {
+    if (!source_) return;
+    const QPointF pos = event->pos();
+    Label label;
+    if (editable_at(pos) &&
+        tool_.hit(time_at(pos), -1, -1, kReachPx * ratio() * axis_.dt(), &label) != LabelTool::Part::none) {
+        tool_.select(label.id);
+        update();
+        QMenu menu(this);
+        menu.addAction(tr("Edit label…"), this, &LaneView::edit_selected);
+        QMenu* classes = menu.addMenu(tr("Class"));
+        for (const LabelClass& c : tool_.classes()) {
+            classes->addAction(QString::fromStdString(c.name), this, [this, label, name = c.name] {
+                Label after = label;
+                after.label_class = name;
+                tool_.change(label, after);
+                update();
+            });
+        }
+        menu.addSeparator();
+        menu.addAction(tr("Delete label"), this, [this] {
+            tool_.remove_selected();
+            update();
+            emit labels_changed();
+        });
+        menu.exec(event->globalPos());
+        return;
+    }
+    const Lane* lane = lane_at(pos);
+    if (lane) stream_menu(event->globalPos(), lane->stream, lane->channel);
+}
+
+void LaneView::stream_menu(const QPoint& global, int stream, int channel) {
+    const StreamInfo info = streams_[size_t(stream)];
+    StreamChoice& own = choices_[info.name];
+    QMenu menu(this);
+    menu.addSection(QString::fromStdString(info.name));
+    QMenu* amplitude = menu.addMenu(tr("Amplitude"));
+    std::vector<double> steps;
+    double current = 1;
+    QString unit;
+    for (const Scale& s : lanes_.scales) {
+        if (s.stream == stream) current = s.amplitude, unit = s.unit;
+    }
+    if (unit == QStringLiteral("µV")) {
+        steps = {50, 100, 200, 400, 1000};
+    } else {
+        double v = nice_below(current / 9);
+        for (int i = 0; i < 7; ++i, v = amplitude_step(v, 1))
+            steps.push_back(v);
+    }
+    auto choose = [&](const QString& text, double value) {
+        QAction* action =
+            amplitude->addAction(text, this, [this, name = info.name, value] { set_amplitude(name, value); });
+        action->setCheckable(true);
+        action->setChecked(own.amplitude == value);
+    };
+    choose(tr("automatic"), 0);
+    for (double v : steps)
+        choose(QStringLiteral("%1 %2").arg(v, 0, 'g', 4).arg(unit), v);
+    QAction* dc = menu.addAction(tr("Filter for display"), this, [this, name = info.name] {
+        choices_[name].remove_dc = !choices_[name].remove_dc;
+        choices_changed();
+    });
+    dc->setCheckable(true);
+    dc->setChecked(own.remove_dc && remove_dc_);
+    QAction* invert =
+        menu.addAction(tr("Invert %1").arg(QString::fromStdString(info.channels[size_t(channel)].name)), this,
+                       [this, name = info.name, channel] {
+                           std::set<int>& inverted = choices_[name].inverted;
+                           if (inverted.erase(channel) == 0) inverted.insert(channel);
+                           choices_changed();
+                       });
+    invert->setCheckable(true);
+    invert->setChecked(own.inverted.count(channel) > 0);
+    menu.addSeparator();
+    QMenu* channels = menu.addMenu(tr("Channels"));
+    for (size_t c = 0; c < info.channels.size(); ++c) {
+        QAction* action = channels->addAction(QString::fromStdString(info.channels[c].name), this,
+                                              [this, name = info.name, c] {
+                                                  std::set<int>& hidden = choices_[name].hidden;
+                                                  if (hidden.erase(int(c)) == 0) hidden.insert(int(c));
+                                                  choices_changed();
+                                              });
+        action->setCheckable(true);
+        action->setChecked(own.hidden.count(int(c)) == 0);
+    }
+    QMenu* shown = menu.addMenu(tr("Streams"));
+    for (const StreamInfo& s : streams_) {
+        QAction* action = shown->addAction(QString::fromStdString(s.name), this, [this, name = s.name] {
+            choices_[name].visible = !choices_[name].visible;
+            choices_changed();
+        });
+        action->setCheckable(true);
+        action->setChecked(choices_[s.name].visible);
+    }
+    menu.exec(global);
+}
+
+}  // namespace lockstep::ui

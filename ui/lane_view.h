@@ -1,0 +1,123 @@
+// All streams as lanes in one widget: traces, names, scale bars, time axis, gaps and labels.
+// The newest state is drawn on each tick, never a queue of frames. GUI thread.
+#pragma once
+
+#include <QElapsedTimer>
+#include <QTimer>
+#include <QWidget>
+
+#include "ui/label_tool.h"
+#include "ui/lanes.h"
+#include "ui/trace_canvas.h"
+
+namespace lockstep::ui {
+
+class LaneView : public QWidget {
+    Q_OBJECT
+  public:
+    explicit LaneView(Workbench* workbench, QWidget* parent = nullptr);
+
+    // live: the view sweeps with the source's end; else it shows [0, span) or the whole session.
+    void set_source(std::shared_ptr<const TraceSource> source, bool live);
+    const std::shared_ptr<const TraceSource>& source() const { return source_; }
+
+    const TimeAxis& axis() const { return axis_; }
+    const LaneSet& lanes() const { return lanes_; }
+    const QImage& image() const { return canvas_.image(); }
+    LabelTool& labels() { return tool_; }
+    QRect plot_rect() const;  // where the traces are
+    double now() const;       // where a label made by a key goes: the newest time, in review the cursor
+    bool following() const { return live_ && follow_ && !paused_; }
+    bool paused() const { return paused_; }
+    bool live() const { return live_; }
+    double mains_hz() const { return mains_hz_; }
+
+    void set_span(double seconds);
+    void set_paused(bool paused);
+    void go_live();
+    void show_range(double t0, double span);  // fixed view
+    void scroll(double spans);                // of the visible span
+    void zoom(double factor, double around);
+    void step_span(int direction);
+    void step_amplitude(int direction);  // of the stream under the cursor, else of all
+    void set_amplitude(const std::string& stream, double amplitude);  // 0 = automatic
+    void toggle_dc();
+    bool dc_removed() const { return remove_dc_; }
+    void toggle_scale_bars();
+    void toggle_annotate();
+    bool annotating() const { return annotate_; }
+    void jump_label(int direction);
+    void edit_selected();
+    StreamChoice& choice(const std::string& stream) { return choices_[stream]; }
+    void choices_changed();
+    void refresh();  // streams, theme or size changed: everything anew
+    void tick();     // one frame
+
+  signals:
+    void view_changed();  // axis, span, pause or follow
+    void labels_changed();
+
+  protected:
+    void paintEvent(QPaintEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
+    void mousePressEvent(QMouseEvent* event) override;
+    void mouseMoveEvent(QMouseEvent* event) override;
+    void mouseReleaseEvent(QMouseEvent* event) override;
+    void mouseDoubleClickEvent(QMouseEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+    void wheelEvent(QWheelEvent* event) override;
+    void contextMenuEvent(QContextMenuEvent* event) override;
+
+  private:
+    void redraw();
+    void fit();
+    void update_filters();
+    void update_hints();
+    void reset_head();
+    double ratio() const { return devicePixelRatioF(); }
+    double x_of(double column) const { return plot_rect().left() + column / ratio(); }
+    double time_at(const QPointF& pos) const {
+        return axis_.time_at((pos.x() - plot_rect().left()) * ratio());
+    }
+    const Lane* lane_at(const QPointF& pos) const {
+        return lanes_.lane_at(int((pos.y() - plot_rect().top()) * ratio()));
+    }
+    QRect chip_rect(const Label& label) const;
+    bool editable_at(const QPointF& pos) const;
+    void stream_menu(const QPoint& global, int stream, int channel);
+
+    void paint_traces(QPainter* painter, const QRect& dirty);
+    void paint_names(QPainter* painter);
+    void paint_scale_bars(QPainter* painter);
+    void paint_axis(QPainter* painter);
+    void paint_labels(QPainter* painter, const QRect& dirty);
+    void paint_label(QPainter* painter, const Label& label, bool selected, bool open,
+                     std::vector<int>* filled_to);
+
+    Workbench* workbench_;
+    std::shared_ptr<const TraceSource> source_;
+    std::shared_ptr<FilteredSource> shown_;
+    std::vector<StreamInfo> streams_;
+    std::map<std::string, StreamChoice> choices_;
+    LaneSet lanes_;
+    TimeAxis axis_;
+    TraceCanvas canvas_;
+    LabelTool tool_;
+    bool live_ = false;
+    bool follow_ = true;
+    bool paused_ = false;
+    bool remove_dc_ = true;
+    bool scale_bars_ = true;
+    bool annotate_ = true;
+    bool fitted_ = false;
+    double mains_hz_ = 50;
+    double cursor_ = -1;  // review: where keys put labels
+    QPointF pan_from_;
+    bool panning_ = false;
+    int64_t pan_first_ = 0;
+    QElapsedTimer since_fit_;
+    QElapsedTimer since_slow_;
+    uint64_t seen_revision_ = 0;
+};
+
+}  // namespace lockstep::ui

@@ -1,0 +1,268 @@
+#include "ui/lanes.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ui/theme.h"
+
+namespace lockstep::ui {
+
+namespace {
+
+QColor color_of(const StreamInfo& info, size_t channel, int unit_index, int stream_index) {
+    const Colors& c = colors();
+    const std::string& name = info.channels[channel].name;
+    if (info.kind == "ppg") {
+        if (name == "red") return c.red;
+        if (name == "infrared" || name == "ir") return c.infrared;
+        if (name == "green") return c.green;
+    }
+    if (info.kind == "eeg" || info.kind == "emg" || info.kind == "ecg") return c.traces[(channel / 2) % 4];
+    if (info.kind == "gsr" || info.kind == "eda") return c.traces[2];
+    if (info.kind == "imu") return c.traces[unit_index % 2 == 0 ? 0 : 3];
+    return c.traces[size_t(stream_index + unit_index) % 4];
+}
+
+double quantile(std::vector<float>* values, double q) {
+    if (values->empty()) return 0;
+    const size_t i = std::min(values->size() - 1, size_t(q * double(values->size())));
+    std::nth_element(values->begin(), values->begin() + long(i), values->end());
+    return double((*values)[i]);
+}
+
+// Power of one frequency, relative to the samples' variance: 0 none, 1 a pure tone.
+double tone_share(const std::vector<float>& x, double hz, double rate) {
+    double mean = 0;
+    for (float v : x)
+        mean += double(v);
+    mean /= double(x.size());
+    double re = 0;
+    double im = 0;
+    double power = 0;
+    // First differences: slow drift would drown everything else.
+    for (size_t i = 1; i < x.size(); ++i) {
+        const double d = double(x[i]) - double(x[i - 1]);
+        const double w = 2 * 3.14159265358979323846 * hz / rate * double(i);
+        re += d * std::cos(w);
+        im += d * std::sin(w);
+        power += d * d;
+    }
+    return power > 0 ? 2 * (re * re + im * im) / (power * double(x.size())) : 0;
+}
+
+}  // namespace
+
+QString unit_text(const std::string& unit) {
+    if (unit == "uV") return QStringLiteral("µV");
+    if (unit == "uS") return QStringLiteral("µS");
+    if (unit == "deg/s") return QStringLiteral("°/s");
+    if (unit == "counts") return QStringLiteral("count");
+    return QString::fromStdString(unit);
+}
+
+QString kind_text(const std::string& kind, const std::string& name) {
+    const QString text = QString::fromStdString(name.empty() ? kind : name);
+    return text.size() <= 4 ? text.toUpper() : text.left(1).toUpper() + text.mid(1);
+}
+
+FilterSpec display_filter(const std::string& kind, double mains_hz) {
+    if (kind == "eeg") return {1, 40, mains_hz};
+    if (kind == "ecg") return {0.5, 40, mains_hz};
+    if (kind == "emg") return {10, 0, mains_hz};
+    if (kind == "ppg") return {0.4, 12, 0};
+    return {};
+}
+
+double nice_above(double v) {
+    if (!(v > 0)) return 1;
+    const double decade = std::pow(10, std::floor(std::log10(v)));
+    for (double step : {1.0, 2.0, 5.0}) {
+        if (step * decade >= v * (1 - 1e-9)) return step * decade;
+    }
+    return 10 * decade;
+}
+
+double nice_below(double v) {
+    const double above = nice_above(v);
+    if (above <= v * (1 + 1e-9)) return above;
+    const double decade = std::pow(10, std::floor(std::log10(above) + 1e-9));
+    const double lead = above / decade;
+    return lead > 4 ? 2 * decade : lead > 1.5 ? decade : decade / 2;
+}
+
+double amplitude_step(double amplitude, int direction) {
+    return direction > 0 ? nice_above(amplitude * 1.01) : nice_below(amplitude * 0.99);
+}
+
+void LaneSet::build(const std::vector<StreamInfo>& streams,
+                    const std::map<std::string, StreamChoice>& choices) {
+    const std::vector<Scale> old_scales = std::move(scales);
+    const std::vector<Lane> old_lanes = std::move(lanes);
+    lanes.clear();
+    scales.clear();
+    groups.clear();
+    for (size_t s = 0; s < streams.size(); ++s) {
+        const StreamInfo& info = streams[s];
+        auto chosen = choices.find(info.name);
+        const StreamChoice choice = chosen == choices.end() ? StreamChoice{} : chosen->second;
+        if (!info.enabled || !choice.visible) continue;
+        Group group{int(s), kind_text(info.kind, info.name), {}, 0, 0, int(lanes.size()), 0};
+        group.detail = QStringLiteral("%1 Hz").arg(info.rate(), 0, 'g', 5);
+        int units = -1;
+        QString unit;
+        for (size_t c = 0; c < info.channels.size(); ++c) {
+            if (choice.hidden.count(int(c))) continue;
+            const QString own = unit_text(info.channels[c].unit);
+            if (units < 0 || own != unit) {
+                unit = own;
+                ++units;
+                Scale scale{int(s),
+                            unit,
+                            choice.amplitude,
+                            choice.amplitude <= 0,
+                            choice.amplitude > 0,
+                            int(lanes.size()),
+                            0};
+                for (const Scale& o : old_scales) {
+                    if (scale.automatic && o.automatic && o.valid && o.stream == scale.stream &&
+                        o.unit == unit) {
+                        scale.amplitude = o.amplitude;
+                        scale.valid = true;
+                    }
+                }
+                scales.push_back(scale);
+            }
+            Lane lane;
+            lane.stream = int(s);
+            lane.channel = int(c);
+            lane.name = QString::fromStdString(info.channels[c].name);
+            lane.unit = own;
+            lane.color = color_of(info, c, units, int(s));
+            lane.scale = int(scales.size()) - 1;
+            lane.inverted = choice.inverted.count(int(c)) > 0;
+            for (const Lane& o : old_lanes) {
+                if (o.stream == lane.stream && o.channel == lane.channel) {
+                    lane.base = o.base;
+                    lane.hint = o.hint;
+                }
+            }
+            lanes.push_back(lane);
+            ++scales.back().lanes;
+            ++group.lanes;
+        }
+        if (group.lanes > 0) groups.push_back(group);
+    }
+}
+
+void LaneSet::place(int height, int head, int gap) {
+    if (groups.empty()) return;
+    // A lone lane gets some more room: it is a level, not one of many alike.
+    double weight = 0;
+    auto weight_of = [](const Group& g) { return g.lanes == 1 ? 1.6 : double(g.lanes); };
+    for (const Group& g : groups)
+        weight += weight_of(g);
+    const int fixed = int(groups.size()) * head + int(groups.size() - 1) * gap;
+    const double unit = std::max(1.0, double(height - fixed) / weight);
+    double y = 0;
+    for (Group& g : groups) {
+        y += head;
+        g.top = int(std::lround(y));
+        const double lane_height = unit * weight_of(g) / g.lanes;
+        for (int i = 0; i < g.lanes; ++i) {
+            Lane& lane = lanes[size_t(g.first_lane + i)];
+            lane.top = int(std::lround(y));
+            y += lane_height;
+            lane.height = int(std::lround(y)) - lane.top;
+        }
+        g.height = int(std::lround(y)) - g.top;
+        y += gap;
+    }
+}
+
+const Lane* LaneSet::lane_at(int y) const {
+    for (const Lane& lane : lanes) {
+        if (y >= lane.top && y < lane.top + lane.height) return &lane;
+    }
+    return nullptr;
+}
+
+bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
+    constexpr int kColumns = 256;
+    constexpr double kRoom = 1.25;  // of the range, so that a trace does not touch its lane's edges
+    bool changed = false;
+    for (Scale& scale : set->scales) {
+        const double begin = std::max(t0, source.begin_time(scale.stream));
+        const double end = std::min(t1, source.end_time(scale.stream));
+        if (end - begin <= 0) continue;
+        std::vector<float> ranges;
+        std::vector<double> middles;
+        for (int i = 0; i < scale.lanes; ++i) {
+            const Lane& lane = set->lanes[size_t(scale.first_lane + i)];
+            Extent extents[kColumns];
+            source.extent(lane.stream, lane.channel, begin, end, kColumns, extents);
+            std::vector<float> low;
+            std::vector<float> high;
+            for (const Extent& e : extents) {
+                if (!e.valid) continue;
+                low.push_back(e.min);
+                high.push_back(e.max);
+            }
+            const double bottom = quantile(&low, 0.02);
+            const double top = quantile(&high, 0.98);
+            if (!low.empty()) ranges.push_back(float(top - bottom));
+            middles.push_back((bottom + top) / 2);
+        }
+        if (ranges.empty()) continue;
+        // Of many channels alike, a bad one must not set the scale.
+        const double range = ranges.size() >= 4 ? quantile(&ranges, 0.6)
+                                                : double(*std::max_element(ranges.begin(), ranges.end()));
+        if (scale.automatic) {
+            const double wanted = nice_above(std::max(range * kRoom, 1e-6));
+            if (!scale.valid || range > scale.amplitude || wanted < 0.45 * scale.amplitude) {
+                changed = changed || wanted != scale.amplitude;
+                scale.amplitude = wanted;
+                scale.valid = true;
+            }
+        }
+        for (int i = 0; i < scale.lanes; ++i) {
+            Lane& lane = set->lanes[size_t(scale.first_lane + i)];
+            if (std::abs(middles[size_t(i)] - lane.base) <= 0.2 * scale.amplitude) continue;
+            lane.base = middles[size_t(i)];
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+QString quality_hint(const TraceSource& raw, const StreamInfo& info, const Lane& lane, double t,
+                     double* mains_hz) {
+    const bool electric = info.kind == "eeg" || info.kind == "ecg" || info.kind == "emg";
+    constexpr double kSeconds = 2;
+    const size_t limit = std::min<size_t>(size_t(kSeconds * info.rate()) + 2, 4096);
+    std::vector<double> time(limit);
+    std::vector<float> value(limit);
+    value.resize(raw.samples(lane.stream, lane.channel, t - kSeconds, t, limit, time.data(), value.data()));
+    if (value.size() < 16) return {};
+    const auto [low, high] = std::minmax_element(value.begin(), value.end());
+    const ChannelInfo& channel = info.channels[size_t(lane.channel)];
+    if (info.type != SampleType::float32) {
+        const int bits = int(sample_bytes(info.type)) * 8;
+        const double rail = std::ldexp(1.0, bits - 1) - 2;
+        const double scale = channel.scale == 0 ? 1 : double(channel.scale);
+        const double a = (double(*low) - double(channel.offset)) / scale;
+        const double b = (double(*high) - double(channel.offset)) / scale;
+        if (std::max(std::abs(a), std::abs(b)) >= rail) return QStringLiteral("clipped");
+    }
+    if (*low == *high && electric) return QStringLiteral("flat");
+    if (electric && info.rate() > 125) {
+        const double at50 = tone_share(value, 50, info.rate());
+        const double at60 = tone_share(value, 60, info.rate());
+        if (std::max(at50, at60) > 0.5) {
+            *mains_hz = at60 > at50 ? 60 : 50;
+            return QStringLiteral("%1 Hz hum").arg(*mains_hz);
+        }
+    }
+    return {};
+}
+
+}  // namespace lockstep::ui

@@ -1,0 +1,395 @@
+#include "ui/main_window.h"
+
+#include <QButtonGroup>
+#include <QDateTime>
+#include <QDir>
+#include <QDragEnterEvent>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QMimeData>
+#include <QResizeEvent>
+#include <QScrollArea>
+#include <QStackedWidget>
+#include <QStandardPaths>
+#include <QStyle>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include "ui/banner.h"
+#include "ui/connect_page.h"
+#include "ui/health_panel.h"
+#include "ui/icons.h"
+#include "ui/lane_view.h"
+#include "ui/overview.h"
+#include "ui/prediction_strip.h"
+#include "ui/record_bar.h"
+
+namespace lockstep::ui {
+
+namespace {
+
+constexpr int kFrameMs = 16;
+constexpr int kPollMs = 100;
+constexpr int kIdlePollMs = 500;
+constexpr int kSpans[] = {1, 3, 5, 10, 20, 30};
+
+QToolButton* tool(const QString& text, const QString& tip) {
+    auto* b = new QToolButton;
+    b->setText(text);
+    b->setToolTip(tip);
+    b->setFocusPolicy(Qt::NoFocus);
+    b->setFont(text_font(9));
+    return b;
+}
+
+QFrame* line() {
+    auto* f = new QFrame;
+    f->setObjectName("line");
+    f->setFixedSize(1, 22);
+    return f;
+}
+
+}  // namespace
+
+MainWindow::MainWindow(Workbench* workbench, QWidget* parent) : QMainWindow(parent), workbench_(workbench) {
+    setWindowTitle(tr("Lockstep Studio"));
+    setAcceptDrops(true);
+    resize(1400, 900);
+    folder_ = QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation) + "/Lockstep";
+
+    auto* central = new QWidget;
+    auto* outer = new QVBoxLayout(central);
+    outer->setContentsMargins(0, 0, 0, 0);
+    outer->setSpacing(0);
+    bar_ = make_bar();
+    outer->addWidget(bar_);
+
+    auto* view = new QWidget;
+    auto* across = new QHBoxLayout(view);
+    across->setContentsMargins(0, 0, 0, 0);
+    across->setSpacing(0);
+    auto* plots = new QWidget;
+    plots->setObjectName("page");
+    plots->setAttribute(Qt::WA_StyledBackground);
+    auto* down = new QVBoxLayout(plots);
+    down->setContentsMargins(0, 6, 0, 6);
+    down->setSpacing(4);
+    lanes_ = new LaneView(workbench_);
+    predictions_ = new PredictionStrip(workbench_, lanes_);
+    overview_ = new Overview(workbench_, lanes_);
+    down->addWidget(lanes_, 1);
+    down->addWidget(predictions_);
+    down->addWidget(overview_);
+    across->addWidget(plots, 1);
+    health_ = new HealthPanel;
+    side_ = new QScrollArea;
+    side_->setObjectName("side");
+    side_->setWidget(health_);
+    side_->setWidgetResizable(true);
+    side_->setFixedWidth(272);
+    side_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    side_->setFrameShape(QFrame::NoFrame);
+    across->addWidget(side_);
+
+    connect_ = new ConnectPage(workbench_);
+    pages_ = new QStackedWidget;
+    pages_->addWidget(connect_);
+    pages_->addWidget(view);
+    outer->addWidget(pages_, 1);
+    setCentralWidget(central);
+    banner_ = new Banner(central);
+    overlay_ = new HelpOverlay(central);
+
+    connect(connect_, &ConnectPage::connect_wanted, this, [this](const QString& uri) {
+        if (!uri.isEmpty()) workbench_->connect_device(uri.toStdString());
+        poll();
+    });
+    connect(connect_, &ConnectPage::open_wanted, this, &MainWindow::open_session);
+    connect(lanes_, &LaneView::view_changed, this, [this] {
+        sync_tools();
+        predictions_->reload();
+        overview_->update();
+    });
+    connect(lanes_, &LaneView::labels_changed, overview_, &Overview::reload);
+    lanes_->installEventFilter(this);
+
+    clock_.start();
+    frame_timer_.setTimerType(Qt::PreciseTimer);
+    connect(&frame_timer_, &QTimer::timeout, this, &MainWindow::frame);
+    connect(&poll_timer_, &QTimer::timeout, this, &MainWindow::poll);
+    poll_timer_.start(kIdlePollMs);
+    poll();
+}
+
+QWidget* MainWindow::make_bar() {
+    auto* bar = new QWidget;
+    bar->setObjectName("bar");
+    bar->setAttribute(Qt::WA_StyledBackground);
+    bar->setFixedHeight(60);
+    auto* h = new QHBoxLayout(bar);
+    h->setContentsMargins(16, 0, 16, 0);
+    h->setSpacing(6);
+    auto* logo = new QLabel;
+    logo->setPixmap(ui::logo().pixmap(30, 30));
+    logo->setFixedSize(30, 30);
+    h->addWidget(logo);
+    h->addSpacing(8);
+    auto* names = new QVBoxLayout;
+    names->setSpacing(0);
+    names->setContentsMargins(0, 0, 0, 0);
+    title_ = new QLabel(tr("Lockstep"));
+    title_->setFont(text_font(11, true));
+    subtitle_ = new QLabel;
+    subtitle_->setFont(text_font(8.5));
+    subtitle_->setObjectName("dim");
+    dot_ = new QLabel;
+    dot_->setFixedSize(8, 8);
+    auto* second = new QHBoxLayout;
+    second->setSpacing(6);
+    second->addWidget(dot_);
+    second->addWidget(subtitle_);
+    second->addStretch();
+    names->addStretch();
+    names->addWidget(title_);
+    names->addLayout(second);
+    names->addStretch();
+    h->addLayout(names);
+    h->addStretch(1);
+
+    tools_ = new QWidget;
+    auto* t = new QHBoxLayout(tools_);
+    t->setContentsMargins(0, 0, 0, 0);
+    t->setSpacing(2);
+    spans_ = new QButtonGroup(this);
+    spans_->setExclusive(true);
+    for (int s : kSpans) {
+        QToolButton* b = tool(QString::number(s), tr("%1 s across (Home, End)").arg(s));
+        b->setObjectName("segment");
+        b->setCheckable(true);
+        spans_->addButton(b, s);
+        t->addWidget(b);
+        connect(b, &QToolButton::clicked, this, [this, s] { lanes_->set_span(s); });
+    }
+    auto* seconds = new QLabel(tr("s"));
+    seconds->setObjectName("faint");
+    t->addWidget(seconds);
+    t->addSpacing(8);
+    t->addWidget(line());
+    t->addSpacing(6);
+    minus_ = tool({}, tr("Smaller traces (−)"));
+    plus_ = tool({}, tr("Larger traces (+)"));
+    connect(minus_, &QToolButton::clicked, this, [this] { lanes_->step_amplitude(1); });
+    connect(plus_, &QToolButton::clicked, this, [this] { lanes_->step_amplitude(-1); });
+    auto* gain = new QLabel(tr("gain"));
+    gain->setObjectName("faint");
+    t->addWidget(minus_);
+    t->addWidget(gain);
+    t->addWidget(plus_);
+    t->addSpacing(6);
+    t->addWidget(line());
+    t->addSpacing(6);
+    filter_ = tool(tr("Filter"), tr("High-pass, low-pass and mains notch, for the display only (D)"));
+    filter_->setCheckable(true);
+    connect(filter_, &QToolButton::clicked, this, [this] { lanes_->toggle_dc(); });
+    t->addWidget(filter_);
+    annotate_ = tool(tr("Label"), tr("Drag makes labels; off: drag pans (A)"));
+    annotate_->setCheckable(true);
+    connect(annotate_, &QToolButton::clicked, this, [this] { lanes_->toggle_annotate(); });
+    t->addWidget(annotate_);
+    pause_ = tool({}, tr("Pause the view; recording goes on (P)"));
+    pause_->setCheckable(true);
+    connect(pause_, &QToolButton::clicked, this, [this] {
+        if (lanes_->following()) {
+            lanes_->set_paused(true);
+        } else {
+            lanes_->go_live();
+        }
+    });
+    t->addWidget(pause_);
+    h->addWidget(tools_);
+    h->addSpacing(4);
+    theme_ = tool({}, tr("Light or dark"));
+    connect(theme_, &QToolButton::clicked, this,
+            [this] { set_theme(current_theme() == Theme::dark ? Theme::light : Theme::dark); });
+    help_ = tool({}, tr("Keys (?)"));
+    connect(help_, &QToolButton::clicked, this, [this] {
+        overlay_->setGeometry(centralWidget()->rect());
+        overlay_->show();
+        overlay_->raise();
+        overlay_->setFocus();
+    });
+    leave_ = tool({}, tr("Disconnect, or close the recording"));
+    connect(leave_, &QToolButton::clicked, this, [this] {
+        workbench_->disconnect_device();
+        poll();
+    });
+    h->addWidget(theme_);
+    h->addWidget(help_);
+    h->addWidget(leave_);
+    h->addSpacing(4);
+    record_ = new RecordBar;
+    connect(record_, &RecordBar::clicked, this, &MainWindow::toggle_recording);
+    connect(record_, &RecordBar::details_wanted, this, &MainWindow::choose_recording);
+    h->addWidget(record_);
+    restyle();
+    return bar;
+}
+
+void MainWindow::restyle() {
+    const QColor ink = colors().dim;
+    minus_->setIcon(icon(Icon::minus, ink));
+    plus_->setIcon(icon(Icon::plus, ink));
+    theme_->setIcon(icon(current_theme() == Theme::dark ? Icon::sun : Icon::moon, ink));
+    help_->setIcon(icon(Icon::help, ink));
+    leave_->setIcon(icon(Icon::close, ink));
+    if (lanes_) sync_tools();
+}
+
+void MainWindow::set_theme(Theme theme) {
+    apply_theme(*qobject_cast<QApplication*>(QApplication::instance()), theme);
+    restyle();
+    lanes_->refresh();
+    predictions_->reload();
+    overview_->reload();
+    poll();
+    update();
+}
+
+void MainWindow::sync_tools() {
+    for (QAbstractButton* b : spans_->buttons())
+        b->setChecked(false);
+    spans_->setExclusive(false);
+    for (QAbstractButton* b : spans_->buttons())
+        b->setChecked(std::abs(spans_->id(b) - lanes_->axis().span) < 1e-6);
+    spans_->setExclusive(true);
+    filter_->setChecked(lanes_->dc_removed());
+    annotate_->setChecked(lanes_->annotating());
+    pause_->setVisible(lanes_->live());
+    pause_->setChecked(lanes_->live() && !lanes_->following());
+    pause_->setIcon(icon(lanes_->following() ? Icon::pause : Icon::play, colors().dim));
+}
+
+void MainWindow::poll() {
+    status_ = workbench_->status();
+    const bool running = status_.state == WorkbenchState::streaming ||
+                         status_.state == WorkbenchState::recording ||
+                         status_.state == WorkbenchState::finishing;
+    const bool review = status_.state == WorkbenchState::reviewing;
+    std::shared_ptr<const TraceSource> source = running || review ? workbench_->traces() : nullptr;
+    if (source != source_ || review != reviewing_) {
+        source_ = source;
+        reviewing_ = review;
+        lanes_->set_source(source_, running);
+        predictions_->reload();
+        overview_->setVisible(review);
+        overview_->reload();
+        if (source_) lanes_->setFocus();
+    }
+    pages_->setCurrentIndex(source_ ? 1 : 0);
+    tools_->setVisible(source_ != nullptr);
+    leave_->setVisible(source_ != nullptr);
+    record_->setVisible(!review);
+    if (!source_) connect_->reload(status_);
+    const QString file = QFileInfo(QString::fromStdString(status_.path)).fileName();
+    const Colors& c = colors();
+    QColor tone = c.faint;
+    QString first = tr("Lockstep");
+    QString second = tr("not connected");
+    if (!status_.device.empty() && !review) first = QString::fromStdString(status_.device);
+    switch (status_.state) {
+        case WorkbenchState::idle:
+            break;
+        case WorkbenchState::connecting:
+            second = tr("connecting…"), tone = c.warn;
+            break;
+        case WorkbenchState::streaming:
+            second = tr("live, not recorded"), tone = c.good;
+            break;
+        case WorkbenchState::recording:
+            second = file, tone = c.record;
+            break;
+        case WorkbenchState::finishing:
+            second = tr("finishing %1").arg(file), tone = c.warn;
+            break;
+        case WorkbenchState::reviewing:
+            first = file, second = tr("recorded session"), tone = c.accent;
+            break;
+    }
+    title_->setText(QFontMetrics(title_->font()).elidedText(first, Qt::ElideRight, 260));
+    subtitle_->setText(QFontMetrics(subtitle_->font()).elidedText(second, Qt::ElideMiddle, 240));
+    dot_->setStyleSheet(QStringLiteral("background: %1; border-radius: 4px;").arg(tone.name()));
+    record_->set_status(status_);
+    health_->set_status(status_, double(clock_.elapsed()) / 1000);
+    if (source_) predictions_->reload();
+    if (status_.message_id != message_id_) {
+        message_id_ = status_.message_id;
+        banner_->show_message(QString::fromStdString(status_.message), status_.message_is_error);
+    }
+    poll_timer_.setInterval(running ? kPollMs : kIdlePollMs);
+    if (source_ != nullptr && !frame_timer_.isActive()) frame_timer_.start(running ? kFrameMs : 100);
+    if (source_ == nullptr) frame_timer_.stop();
+    if (frame_timer_.isActive()) frame_timer_.setInterval(running && lanes_->following() ? kFrameMs : 100);
+}
+
+void MainWindow::frame() {
+    lanes_->tick();
+}
+
+void MainWindow::refresh_now() {
+    poll();
+    lanes_->tick();
+}
+
+QString MainWindow::next_path() const {
+    if (!chosen_path_.isEmpty() && !QFileInfo::exists(chosen_path_)) return chosen_path_;
+    QString name = QDateTime::currentDateTime().toString("yyyy-MM-dd_HH-mm-ss");
+    if (!task_.isEmpty()) name = QStringLiteral("task-%1_").arg(task_) + name;
+    if (!subject_.isEmpty()) name = QStringLiteral("sub-%1_").arg(subject_) + name;
+    return folder_ + "/" + name + ".h5";
+}
+
+void MainWindow::toggle_recording() {
+    if (status_.state == WorkbenchState::recording) {
+        lanes_->labels().close_all(lanes_->now());
+        workbench_->stop_recording();
+    } else if (status_.state == WorkbenchState::streaming) {
+        QDir().mkpath(folder_);
+        workbench_->start_recording(next_path().toStdString(), subject_.toStdString(), task_.toStdString());
+    }
+    poll();
+}
+
+void MainWindow::open_session() {
+    const QString path = QFileDialog::getOpenFileName(this, tr("Open a recording"), folder_,
+                                                      tr("Sessions (*.h5);;All files (*)"));
+    if (path.isEmpty()) return;
+    workbench_->open_session(path.toStdString());
+    poll();
+}
+
+void MainWindow::toggle_zen() {
+    zen_ = !zen_;
+    bar_->setVisible(!zen_);
+    side_->setVisible(!zen_);
+    predictions_->setVisible(!zen_);
+    overview_->setVisible(!zen_ && reviewing_);
+}
+
+void MainWindow::resizeEvent(QResizeEvent*) {
+    banner_->place();
+    overlay_->setGeometry(centralWidget()->rect());
+}
+
+void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
+    if (event->mimeData()->hasUrls()) event->acceptProposedAction();
+}
+
+void MainWindow::dropEvent(QDropEvent* event) {
+    const QList<QUrl> urls = event->mimeData()->urls();
+    if (!urls.isEmpty() && urls.front().isLocalFile())
+        workbench_->open_session(urls.front().toLocalFile().toStdString());
+}
+
+}  // namespace lockstep::ui

@@ -1,0 +1,105 @@
+// The window. Built on the Workbench contract alone; holds no data of its own. GUI thread.
+#pragma once
+
+#include <QElapsedTimer>
+#include <QMainWindow>
+#include <QTimer>
+
+#include "acquisition/workbench.h"
+#include "ui/theme.h"
+
+class QButtonGroup;
+class QFrame;
+class QLabel;
+class QScrollArea;
+class QStackedWidget;
+class QToolButton;
+
+namespace lockstep::ui {
+
+class Banner;
+class ConnectPage;
+class HealthPanel;
+class HelpOverlay;
+class LaneView;
+class Overview;
+class PredictionStrip;
+class RecordBar;
+
+class MainWindow : public QMainWindow {
+    Q_OBJECT
+  public:
+    // REQUIRES: apply_theme() was called; workbench outlives the window.
+    explicit MainWindow(Workbench* workbench, QWidget* parent = nullptr);
+
+    LaneView* lanes() { return lanes_; }
+    void refresh_now();  // polls the workbench and draws a frame; the timers do this by themselves
+    void set_theme(Theme theme);
+    void set_recording_folder(const QString& folder) { folder_ = folder; }
+
+  protected:
+    void keyPressEvent(QKeyEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
+    bool eventFilter(QObject* watched, QEvent* event) override;
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+
+  private:
+    QWidget* make_bar();
+    void poll();
+    void frame();
+    void toggle_recording();
+    void choose_recording();
+    void open_session();
+    void toggle_zen();
+    void sync_tools();
+    void restyle();
+    bool handle_key(QKeyEvent* event);
+    QString next_path() const;
+
+    Workbench* workbench_;
+    WorkbenchStatus status_;
+    std::shared_ptr<const TraceSource> source_;
+    uint64_t message_id_ = 0;
+    bool reviewing_ = false;
+    bool zen_ = false;
+    QString folder_;
+    QString subject_;
+    QString task_;
+    QString chosen_path_;
+    QElapsedTimer clock_;
+    QTimer frame_timer_;
+    QTimer poll_timer_;
+
+    QWidget* bar_ = nullptr;
+    QLabel* title_ = nullptr;
+    QLabel* subtitle_ = nullptr;
+    QLabel* dot_ = nullptr;
+    QWidget* tools_ = nullptr;
+    QButtonGroup* spans_ = nullptr;
+    QToolButton* pause_ = nullptr;
+    QToolButton* filter_ = nullptr;
+    QToolButton* annotate_ = nullptr;
+    QToolButton* minus_ = nullptr;
+    QToolButton* plus_ = nullptr;
+    QToolButton* theme_ = nullptr;
+    QToolButton* help_ = nullptr;
+    QToolButton* leave_ = nullptr;
+    RecordBar* record_ = nullptr;
+    QStackedWidget* pages_ = nullptr;
+    ConnectPage* connect_ = nullptr;
+    LaneView* lanes_ = nullptr;
+    PredictionStrip* predictions_ = nullptr;
+    Overview* overview_ = nullptr;
+    HealthPanel* health_ = nullptr;
+    QScrollArea* side_ = nullptr;
+    Banner* banner_ = nullptr;
+    HelpOverlay* overlay_ = nullptr;
+};
+
+// Shows the window at `size` (logical pixels), lets the session's data be drawn, and writes a PNG.
+// Works on the offscreen platform. False with a reason on standard error when the file cannot be written
+// or the picture is blank.
+bool screenshot(MainWindow& window, const QString& path, const QSize& size);
+
+}  // namespace lockstep::ui

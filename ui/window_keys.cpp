@@ -1,0 +1,206 @@
+// The window's keys, the recording form and the screenshot: what people do with it.
+#include <QComboBox>
+#include <QCoreApplication>
+#include <QDialog>
+#include <QDialogButtonBox>
+#include <QDir>
+#include <QFormLayout>
+#include <QKeyEvent>
+#include <QLineEdit>
+#include <QPushButton>
+#include <QSet>
+#include <QThread>
+#include <cstdio>
+
+#include "ui/banner.h"
+#include "ui/lane_view.h"
+#include "ui/main_window.h"
+
+namespace lockstep::ui {
+
+void MainWindow::keyPressEvent(QKeyEvent* event) {
+    if (!handle_key(event)) QMainWindow::keyPressEvent(event);
+}
+
+bool MainWindow::eventFilter(QObject* watched, QEvent* event) {
+    if (watched == lanes_ && event->type() == QEvent::KeyPress)
+        return handle_key(static_cast<QKeyEvent*>(event));
+    return QMainWindow::eventFilter(watched, event);
+}
+
+bool MainWindow::handle_key(QKeyEvent* event) {
+    const bool shift = event->modifiers() & Qt::ShiftModifier;
+    const bool control = event->modifiers() & Qt::ControlModifier;
+    const int key = event->key();
+    // Shift + digit is another character on every layout: the digit is taken from the physical key.
+    if (!control && shift && source_) {
+        static const QString us = QStringLiteral("!@#$%^&*(");
+        const int native = int(event->nativeScanCode()) - 9;  // X11: 10 = key 1
+        int digit = us.indexOf(event->text()) + 1;
+        if (digit <= 0 && native >= 1 && native <= 9 && !event->text().isEmpty() &&
+            !event->text().at(0).isLetterOrNumber())
+            digit = native;
+        if (digit >= 1 && digit <= 9 && !event->text().isEmpty()) {
+            lanes_->labels().key(char('0' + digit), lanes_->now(), true);
+            lanes_->update();
+            return true;
+        }
+    }
+    if (key == Qt::Key_F11) {
+        setWindowState(windowState() ^ Qt::WindowFullScreen);
+        return true;
+    }
+    if (key == Qt::Key_Question || key == Qt::Key_F1) {
+        overlay_->setGeometry(centralWidget()->rect());
+        overlay_->show();
+        overlay_->raise();
+        overlay_->setFocus();
+        return true;
+    }
+    if (!source_) return false;
+    if (control) {
+        switch (key) {
+            case Qt::Key_Z:
+                if (!(shift ? workbench_->redo_label() : workbench_->undo_label())) poll();
+                lanes_->update();
+                return true;
+            case Qt::Key_Left:
+                lanes_->jump_label(-1);
+                return true;
+            case Qt::Key_Right:
+                lanes_->jump_label(1);
+                return true;
+            case Qt::Key_O:
+                open_session();
+                return true;
+            default:
+                return false;
+        }
+    }
+    switch (key) {
+        case Qt::Key_Space:
+            if (!event->isAutoRepeat()) toggle_recording();
+            return true;
+        case Qt::Key_P:
+            if (lanes_->following()) {
+                lanes_->set_paused(true);
+            } else {
+                lanes_->go_live();
+            }
+            return true;
+        case Qt::Key_Left:
+            lanes_->scroll(shift ? -1 : -0.1);
+            return true;
+        case Qt::Key_Right:
+            lanes_->scroll(shift ? 1 : 0.1);
+            return true;
+        case Qt::Key_Home:
+            lanes_->step_span(-1);
+            return true;
+        case Qt::Key_End:
+            lanes_->step_span(1);
+            return true;
+        case Qt::Key_Plus:
+        case Qt::Key_Equal:
+            lanes_->step_amplitude(-1);
+            return true;
+        case Qt::Key_Minus:
+            lanes_->step_amplitude(1);
+            return true;
+        case Qt::Key_A:
+            lanes_->toggle_annotate();
+            return true;
+        case Qt::Key_S:
+            lanes_->toggle_scale_bars();
+            return true;
+        case Qt::Key_D:
+            lanes_->toggle_dc();
+            return true;
+        case Qt::Key_Z:
+            toggle_zen();
+            return true;
+        case Qt::Key_Return:
+        case Qt::Key_Enter:
+            lanes_->edit_selected();
+            return true;
+        case Qt::Key_Delete:
+            if (lanes_->labels().remove_selected())
+                banner_->show_message(tr("Label deleted. Ctrl+Z brings it back."), false);
+            lanes_->update();
+            return true;
+        case Qt::Key_Escape:
+            lanes_->labels().cancel();
+            if (zen_) {
+                toggle_zen();
+            } else if (lanes_->labels().selected() != 0) {
+                lanes_->labels().select(0);
+                lanes_->update();
+            } else if (lanes_->live() && !lanes_->following()) {
+                lanes_->go_live();
+            }
+            return true;
+        default:
+            break;
+    }
+    if (key >= Qt::Key_1 && key <= Qt::Key_9 && !event->isAutoRepeat()) {
+        lanes_->labels().key(char('1' + (key - Qt::Key_1)), lanes_->now(), false);
+        lanes_->update();
+        return true;
+    }
+    return false;
+}
+
+void MainWindow::choose_recording() {
+    QDialog dialog(this);
+    dialog.setWindowTitle(tr("Recording"));
+    auto* form = new QFormLayout(&dialog);
+    form->setContentsMargins(22, 20, 22, 18);
+    form->setVerticalSpacing(10);
+    form->setHorizontalSpacing(14);
+    auto* subject = new QLineEdit(subject_);
+    subject->setPlaceholderText(tr("pseudonym, may stay empty"));
+    auto* task = new QLineEdit(task_);
+    auto* folder = new QLineEdit(QDir::toNativeSeparators(folder_));
+    folder->setMinimumWidth(340);
+    form->addRow(tr("Person"), subject);
+    form->addRow(tr("Task"), task);
+    form->addRow(tr("Folder"), folder);
+    auto* buttons = new QDialogButtonBox(QDialogButtonBox::Ok | QDialogButtonBox::Cancel);
+    buttons->button(QDialogButtonBox::Ok)->setObjectName("primary");
+    form->addRow(buttons);
+    connect(buttons, &QDialogButtonBox::accepted, &dialog, &QDialog::accept);
+    connect(buttons, &QDialogButtonBox::rejected, &dialog, &QDialog::reject);
+    if (dialog.exec() != QDialog::Accepted) return;
+    subject_ = subject->text().trimmed();
+    task_ = task->text().trimmed();
+    folder_ = QDir::fromNativeSeparators(folder->text().trimmed());
+}
+
+bool screenshot(MainWindow& window, const QString& path, const QSize& size) {
+    window.resize(size);
+    window.show();
+    // Layout, the first poll and the fit of the scales each take a turn of the loop.
+    for (int i = 0; i < 12; ++i) {
+        QCoreApplication::processEvents(QEventLoop::AllEvents, 20);
+        window.refresh_now();
+        QThread::msleep(10);
+    }
+    const QImage image = window.grab().toImage();
+    QSet<QRgb> seen;
+    for (int y = 0; y < image.height(); y += 7) {
+        for (int x = 0; x < image.width(); x += 7)
+            seen.insert(image.pixel(x, y));
+    }
+    if (seen.size() < 4) {
+        std::fprintf(stderr, "%s: the picture is blank\n", qPrintable(path));
+        return false;
+    }
+    if (!image.save(path, "PNG")) {
+        std::fprintf(stderr, "%s: cannot write the picture; check the folder and its permissions\n",
+                     qPrintable(path));
+        return false;
+    }
+    return true;
+}
+
+}  // namespace lockstep::ui
