@@ -272,7 +272,7 @@ class Device:
 
     def stop(self):
         """[(produced, dropped)] per stream."""
-        code, detail = self.command(0x82, timeout=15)
+        code, detail = self.command(0x82, timeout=30)
         assert code == 0 and detail[0] == self.epoch
         return [struct.unpack_from("<II", detail, 2 + 8 * i) for i in range(detail[1])]
 
