@@ -741,6 +741,7 @@ class Importer {
         reshape(n, x, dims);
     }
     void transpose(const onnx::NodeProto& n) {
+        if (any(n, 0).constant) return transpose_constant(n, any(n, 0));
         const Known& x = activation(n);
         const size_t rank = x.dims.size();
         Dims reversed;
@@ -762,6 +763,22 @@ class Importer {
         Known k;
         k.value = reshaped(reordered(x.value, stored_axes(x.dims), to), shape);
         k.dims = std::move(dims);
+        define(n, std::move(k));
+    }
+
+    void transpose_constant(const onnx::NodeProto& n, const Known& x) {
+        if (x.dims.size() != 2 || Attributes(n).integers("perm", {1, 0}) != Dims{1, 0})
+            throw Misfit{"only a matrix of constants can be transposed"};
+        Known k = x;
+        std::swap(k.dims[0], k.dims[1]);
+        const auto rows = size_t(k.dims[0]), columns = size_t(k.dims[1]);
+        for (size_t r = 0; r < rows; ++r)
+            for (size_t c = 0; c < columns; ++c) {
+                if (x.integer)
+                    k.whole[r * columns + c] = x.whole[c * rows + r];
+                else
+                    k.real[r * columns + c] = x.real[c * rows + r];
+            }
         define(n, std::move(k));
     }
 
@@ -855,6 +872,50 @@ class Importer {
         k.dims = index.dims;
         define(n, std::move(k));
     }
+    void constant_of_shape(const onnx::NodeProto& n) {
+        Known k;
+        if (const onnx::TensorProto* t = Attributes(n).tensor("value"))
+            k = read_constant(*t);
+        else
+            k.real = {0.0f};
+        if (k.real.size() + k.whole.size() != 1) throw Misfit{"value is not one number"};
+        k.dims = any(n, 0).whole;
+        const size_t count = count_of(k.dims);
+        if (count > 4096) throw Misfit{"constants are too long"};
+        if (k.integer)
+            k.whole.assign(count, k.whole[0]);
+        else
+            k.real.assign(count, k.real[0]);
+        k.constant = true;
+        define(n, std::move(k));
+    }
+    // A part of a constant list of whole numbers, along its first axis, forwards or backwards.
+    void slice(const onnx::NodeProto& n) {
+        const Known& x = any(n, 0);
+        const Dims starts = list(n, 1, "starts", {}), ends = list(n, 2, "ends", {});
+        const Dims axes = list(n, 3, "axes", {0}), steps = list(n, 4, "steps", {1});
+        if (!x.constant || !x.integer || x.dims.empty() || axes != Dims{0} || starts.size() != 1 ||
+            ends.size() != 1 || steps.size() != 1 || (steps[0] != 1 && steps[0] != -1))
+            throw Misfit{"only sizes can be sliced"};
+        const int64_t size = x.dims[0], step = steps[0];
+        const auto row = size == 0 ? 0 : int64_t(x.whole.size()) / size;
+        const auto bound = [&](int64_t v) {
+            if (v < 0) v = v < -size ? -1 - (step > 0 ? -1 : 0) : v + size;
+            return std::min(v, step > 0 ? size : size - 1);
+        };
+        Known k;
+        k.constant = k.integer = true;
+        k.dims = x.dims;
+        k.dims[0] = 0;
+        const int64_t end = bound(ends[0]);
+        for (int64_t i = bound(starts[0]); step > 0 ? i < end : i > end; i += step) {
+            if (i < 0 || i >= size) break;
+            k.whole.insert(k.whole.end(), x.whole.begin() + long(i * row),
+                           x.whole.begin() + long((i + 1) * row));
+            ++k.dims[0];
+        }
+        define(n, std::move(k));
+    }
     void identity(const onnx::NodeProto& n) { define(n, Known(any(n, 0))); }
 
     int64_t opset_ = 0;
@@ -907,6 +968,8 @@ const std::map<std::string, Handler>& Importer::handlers() {
         {"Constant", &Importer::constant},
         {"Shape", &Importer::shape},
         {"Gather", &Importer::gather},
+        {"ConstantOfShape", &Importer::constant_of_shape},
+        {"Slice", &Importer::slice},
         {"Identity", &Importer::identity},
         {"Dropout", &Importer::identity},
         {"Cast", &Importer::identity},

@@ -59,7 +59,8 @@ int float_command(char** a) {
         if (pass == 1) model::simplify(&*graph);
         if (const Status s = model::check_graph(*graph); !s) return complain(s.error());
         for (size_t at = 0; at + n <= inputs->values.size(); at += n) {
-            const std::vector<float> x(inputs->values.begin() + long(at), inputs->values.begin() + long(at + n));
+            const std::vector<float> x(inputs->values.begin() + long(at),
+                                       inputs->values.begin() + long(at + n));
             write_floats(&out, model::run_float(*graph, x)[graph->output]);
         }
     }
