@@ -80,64 +80,6 @@ void LockstepDriver::close() {
     set_link(nullptr);
 }
 
-template <typename Message>
-Status LockstepDriver::send(wire::Type type, const Message& message) {
-    uint8_t payload[wire::kMaxPayload];
-    uint8_t frame[wire::kMaxEncoded];
-    const size_t size = wire::encode(message, MutableBytes(payload));
-    const auto open_link = link();
-    if (!open_link) return fail(ErrorKind::device, "not connected", options_.uri);
-    const std::lock_guard<std::mutex> lock(write_mutex_);
-    const size_t length =
-        wire::encode_frame(uint8_t(type), sequence_++, Bytes(payload, size), MutableBytes(frame));
-    return open_link->write(frame, length);
-}
-
-template <typename Message>
-Result<std::vector<uint8_t>> LockstepDriver::command(wire::Type type, Message message, const char* name,
-                                                     int timeout_ms, int attempts) {
-    uint16_t tag = 0;
-    {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        tag = next_tag_++;
-        answers_[tag] = {};
-    }
-    message.tag = tag;
-    Answer answer;
-    Status sent;
-    for (int i = 0; i < attempts && !answer.done; ++i) {
-        sent = send(type, message);
-        if (!sent) break;
-        if (on_link_thread()) {
-            pump_until(
-                [&] {
-                    const std::lock_guard<std::mutex> lock(mutex_);
-                    return answers_[tag].done;
-                },
-                timeout_ms);
-        } else {
-            std::unique_lock<std::mutex> lock(mutex_);
-            changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                              [&] { return answers_[tag].done || closing_ || !connected_; });
-        }
-        const std::lock_guard<std::mutex> lock(mutex_);
-        answer = answers_[tag];
-        if (closing_) break;
-    }
-    {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        answers_.erase(tag);
-    }
-    if (!sent) return tl::make_unexpected(sent.error());
-    if (!answer.done)
-        return fail(ErrorKind::device, std::string("the board does not answer '") + name + "'", options_.uri,
-                    "check the cable, or reset the board");
-    if (answer.code != Code::ok)
-        return fail(ErrorKind::device,
-                    std::string("the board refuses '") + name + "': " + code_name(answer.code), options_.uri);
-    return std::move(answer.detail);
-}
-
 Status LockstepDriver::start() {
     {
         const std::lock_guard<std::mutex> lock(mutex_);
@@ -489,7 +431,7 @@ void LockstepDriver::keep_time() {
     watch_silence(now);
     watch_flood(now);
     flush_reports(false);
-    bool again = hello_due_ && !silent_;
+    bool again = hello_due_ && !silent_ && now >= resume_due_ns_;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
         again = again || describe_again_;
@@ -498,7 +440,7 @@ void LockstepDriver::keep_time() {
     }
     if (again) {
         hello_due_ = false;
-        resume("restarted");
+        if (!resume("restarted")) resume_due_ns_ = now_ns() + kSecond;
     }
 }
 
