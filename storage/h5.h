@@ -195,7 +195,13 @@ T read_number(hid_t object, const std::string& name, T fallback) {
     read_attribute(object, name, number_type<T>(), &value, 1);
     return value;
 }
-std::vector<int32_t> read_int_attribute(hid_t object, const std::string& name);
+size_t attribute_size(hid_t object, const std::string& name);  // elements, 0 when there is none
+template <typename T>
+std::vector<T> read_numbers(hid_t object, const std::string& name) {
+    std::vector<T> values(attribute_size(object, name));
+    if (!values.empty()) read_attribute(object, name, number_type<T>(), values.data(), values.size());
+    return values;
+}
 std::string read_text(hid_t group, const std::string& name);  // scalar dataset
 
 // Rows [first, first + count) of a one- or more-dimensional dataset, all of the other dimensions, as

@@ -203,18 +203,12 @@ void read_attribute(hid_t object, const std::string& name, hid_t type, void* dat
     check(H5Aread(a.get(), type, data), "cannot read the attribute " + name);
 }
 
-std::vector<int32_t> read_int_attribute(hid_t object, const std::string& name) {
-    if (!has_attribute(object, name)) return {};
-    size_t count = 0;
-    {
-        const Id a(H5Aopen(object, name.c_str(), H5P_DEFAULT), "cannot read the attribute " + name);
-        const Id space(H5Aget_space(a.get()), "cannot read the attribute " + name);
-        const hssize_t n = H5Sget_simple_extent_npoints(space.get());
-        count = n < 0 ? 0 : size_t(n);
-    }
-    std::vector<int32_t> values(count);
-    if (count != 0) read_attribute(object, name, H5T_NATIVE_INT32, values.data(), count);
-    return values;
+size_t attribute_size(hid_t object, const std::string& name) {
+    if (!has_attribute(object, name)) return 0;
+    const Id a(H5Aopen(object, name.c_str(), H5P_DEFAULT), "cannot read the attribute " + name);
+    const Id space(H5Aget_space(a.get()), "cannot read the attribute " + name);
+    const hssize_t n = H5Sget_simple_extent_npoints(space.get());
+    return n < 0 ? 0 : size_t(n);
 }
 
 std::string read_text(hid_t group, const std::string& name) {

@@ -413,7 +413,8 @@ class Reader : public SessionReader {
                 s.epoch = h5::read_number<uint8_t>(g, "epoch", 0);
                 s.host_ns = h5::read_number<int64_t>(g, "host_ns", 0);
                 s.reason = h5::read_text_attribute(g, "reason");
-                s.streams = h5::read_int_attribute(g, "streams");
+                const auto streams = h5::read_numbers<int32_t>(g, "streams");
+                s.streams.assign(streams.begin(), streams.end());
                 s.info = device_from_json(h5::read_text(g, "device_json"));
                 starts_.emplace_back(h5::read_number<uint64_t>(g, "order", 0), s);
             }
@@ -423,9 +424,9 @@ class Reader : public SessionReader {
                 e.host_ns = h5::read_number<int64_t>(g, "end_host_ns", 0);
                 e.reason = h5::read_text_attribute(g, "end_reason");
                 e.counted = h5::read_number<uint8_t>(g, "counted", 0) != 0;
-                const auto produced = h5::read_int_attribute(g, "produced"), dropped = h5::read_int_attribute(g, "dropped");
+                const auto produced = h5::read_numbers<uint32_t>(g, "produced"), dropped = h5::read_numbers<uint32_t>(g, "dropped");
                 for (size_t i = 0; i < produced.size() && i < dropped.size(); ++i)
-                    e.sent.push_back({uint32_t(produced[i]), uint32_t(dropped[i])});
+                    e.sent.push_back({produced[i], dropped[i]});
                 ends_.emplace_back(h5::read_number<uint64_t>(g, "end_order", 0), e);
                 info.ended = e;
             }

@@ -17,7 +17,7 @@ using Problems = std::vector<std::string>;
 // Recomputes the CRC-32C of every plane of a dataset that has them.
 void check_sums(hid_t dataset, const std::string& name, Problems* problems) {
     if (!h5::has_attribute(dataset, "crc32c")) return;
-    const std::vector<int32_t> stored = h5::read_int_attribute(dataset, "crc32c");
+    const auto stored = h5::read_numbers<uint32_t>(dataset, "crc32c");
     const auto size = h5::dimensions(dataset);
     const h5::Id type(H5Dget_type(dataset), "cannot read a type", name);
     const size_t planes = stored.size();
@@ -54,7 +54,7 @@ void check_sums(hid_t dataset, const std::string& name, Problems* problems) {
             }
             crc = crc32c(Bytes(buffer.data(), size_t(n) * row_bytes), crc);
         }
-        if (crc != uint32_t(stored[plane]))
+        if (crc != stored[plane])
             problems->push_back(name + (has_planes ? ", column " + std::to_string(plane) : "") + ": the checksum does not match");
     }
 }
