@@ -19,6 +19,31 @@ bool within(uint32_t offset, uint64_t count, size_t size, size_t limit) {
     return offset <= limit && count <= (limit - offset) / size;
 }
 
+// Whether every byte is part of well-formed UTF-8 and no control character: names reach people, JSON
+// and terminals. Zero bytes end strings.
+bool readable(Bytes text) {
+    size_t follow = 0;  // continuation bytes still due
+    uint32_t rune = 0;
+    uint32_t smallest = 0;  // a longer form of a smaller rune is malformed
+    for (const uint8_t b : text) {
+        if (follow != 0) {
+            if ((b & 0xc0) != 0x80) return false;
+            rune = rune << 6 | (b & 0x3fu);
+            if (--follow == 0 && (rune < smallest || rune > 0x10ffff || (rune >= 0xd800 && rune < 0xe000)))
+                return false;
+        } else if (b < 0x80) {
+            if ((b < 0x20 && b != 0) || b == 0x7f) return false;
+        } else if (b >= 0xc2 && b < 0xf5) {
+            follow = b < 0xe0 ? 1 : b < 0xf0 ? 2 : 3;
+            rune = b & (0x3fu >> follow);
+            smallest = follow == 1 ? 0x80 : follow == 2 ? 0x800 : 0x10000;
+        } else {
+            return false;
+        }
+    }
+    return follow == 0;
+}
+
 // A half-open range of arena bytes.
 struct Range {
     uint64_t begin;
@@ -65,6 +90,7 @@ class Check {
             h.tensors.count > kMaxTensors || h.scores.count > kMaxScores || h.arena_bytes > kMaxArenaBytes)
             return Code::out_of_range;
         if (h.strings.count == 0 || blob_[h.strings.offset + h.strings.count - 1] != 0) return Code::invalid;
+        if (!readable(blob_.subspan(h.strings.offset, h.strings.count))) return Code::invalid;
         return text(h.name) ? Code::ok : Code::invalid;
     }
 
@@ -295,6 +321,11 @@ const char* Plan::score_unit(size_t i) const {
 
 bool Plan::is_classifier() const {
     return (header_of(blob_).flags & kPlanIsClassifier) != 0;
+}
+
+Bytes Plan::provenance() const {
+    const Table t = header_of(blob_).provenance;
+    return blob_.subspan(t.offset, t.count);
 }
 
 size_t Plan::arena_bytes() const {

@@ -49,6 +49,7 @@ class Plan {
     const char* score_name(size_t i) const;  // class names, or e.g. "heart_rate"
     const char* score_unit(size_t i) const;  // "" for classes, "bpm"
     bool is_classifier() const;              // scores are class scores; the decision is their argmax
+    Bytes provenance() const;                // UTF-8 JSON, not validated here; may be empty
     size_t arena_bytes() const;              // tensors + scratch of the engine, exact
 
   private:
