@@ -1,0 +1,212 @@
+// lockstep record: devices into a session file, with the host's models beside the device's.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "acquisition/session.h"
+#include "app/base/devices.h"
+#include "app/base/label_script.h"
+#include "app/base/paths.h"
+#include "app/base/recording.h"
+#include "app/base/report_data.h"
+#include "app/commands/commands.h"
+#include "models/plan_file.h"
+
+namespace lockstep::app {
+namespace {
+
+struct RecordOptions {
+    std::vector<std::string> uris;
+    std::string output;
+    double seconds = 0;  // 0 = until the interrupt
+    std::string label_script;
+    std::vector<std::string> models;
+    std::string subject;
+    std::string task;
+    bool strict = false;
+    bool json = false;
+    bool composite = false;
+};
+
+// A stream that says nothing for so long, of those that should, is told at once.
+constexpr double kSilentSeconds = 3;
+
+std::vector<std::string> silent_streams(const Summary& summary) {
+    std::vector<std::string> out;
+    for (const StreamAccount& stream : summary.streams)
+        if (stream.received == 0) out.push_back(stream.name);
+    return out;
+}
+
+void watch(const Session& session, Recording& recording, const RecordOptions& options, LabelScript& script) {
+    Progress progress;
+    bool silence_told = false;
+    double told = 0;
+    while (!interrupted()) {
+        const double seconds = recording.seconds();
+        if (options.seconds > 0 && seconds >= options.seconds) break;
+        script.advance(seconds);
+        if (const auto error = recording.take_error()) {
+            progress.clear();
+            complain(*error);
+        }
+        if (seconds - told >= 0.5) {
+            told = seconds;
+            const Summary summary = session.summary();
+            uint64_t lost = 0;
+            for (const StreamAccount& stream : summary.streams)
+                lost += stream.lost;
+            char text[200];
+            std::snprintf(text, sizeof text, "recording %.0f s%s: %llu samples lost, windows %llu same, %llu different", seconds,
+                          options.seconds > 0 ? (" of " + std::to_string(long(options.seconds))).c_str() : "",
+                          static_cast<unsigned long long>(lost), static_cast<unsigned long long>(summary.windows.same),
+                          static_cast<unsigned long long>(summary.windows.different));
+            progress.show(text);
+            if (!silence_told && seconds > kSilentSeconds) {
+                silence_told = true;
+                progress.clear();
+                for (const std::string& name : silent_streams(summary))
+                    say("lockstep: " + name + ": no sample for " + std::to_string(int(kSilentSeconds)) + " s; is the sensor connected?");
+            }
+        }
+        double left = 0.05;
+        if (options.seconds > 0) left = std::min(left, options.seconds - recording.seconds());
+        if (left > 0) sleep_ms(int(std::ceil(left * 1000)));
+    }
+}
+
+Status join_devices(Session& session, const RecordOptions& options, std::vector<StreamInfo>* streams) {
+    std::vector<std::unique_ptr<Driver>> drivers;
+    std::vector<PlanPtr> plans;
+    const auto add_plan = [&](const PlanPtr& plan) {
+        const bool known = std::any_of(plans.begin(), plans.end(), [&](const PlanPtr& p) { return p->plan_id == plan->plan_id; });
+        if (!known) plans.push_back(plan);
+    };
+    for (const std::string& path : options.models) {
+        const auto plan = load_plan(path);
+        if (!plan) return tl::make_unexpected(plan.error());
+        add_plan(*plan);
+    }
+    std::vector<std::string> warnings;
+    for (const std::string& uri : options.uris) {
+        DeviceInfo info;
+        auto driver = open_device(uri, &info);
+        if (!driver) return tl::make_unexpected(driver.error());
+        if (options.models.empty())
+            for (const PlanPtr& plan : plans_of_device(info, &warnings))
+                add_plan(plan);
+        drivers.push_back(std::move(*driver));
+    }
+    for (const std::string& warning : warnings)
+        say("lockstep: " + warning);
+    for (const PlanPtr& plan : plans)
+        session.add_model(plan);
+    for (auto& driver : drivers) {
+        const auto device = session.add_device(std::move(driver));
+        if (!device) return tl::make_unexpected(device.error());
+        for (const StreamInfo& stream : session.device_info(*device).streams)
+            streams->push_back(stream);
+    }
+    const std::vector<std::string> misfits = session.misfits();
+    if (!misfits.empty() && !options.models.empty())
+        return fail(ErrorKind::usage, misfits.front(), {}, "give a model that fits the device's streams");
+    for (const std::string& misfit : misfits)
+        say("lockstep: " + misfit);
+    return {};
+}
+
+// What the recording came to, in words and as an exit status.
+int conclude(const Summary& summary, const WriterStatistics& written, const RecordOptions& options, const std::string& path,
+             size_t labels_left_out, int status) {
+    const bool kept = written.dropped_events == 0;
+    const bool whole = summary.whole && kept && status == kYes;
+    if (options.json) print_json(report_json(summary, std::filesystem::path(path).filename().string(), whole, options.composite));
+    say(report_text(summary));
+    uint64_t received = 0;
+    uint64_t lost = 0;
+    for (const StreamAccount& stream : summary.streams) {
+        received += stream.received;
+        lost += stream.lost;
+    }
+    if (labels_left_out > 0) say(std::to_string(labels_left_out) + " labels of the script lie after the end and were left out");
+    if (!kept) say("lockstep: " + std::to_string(written.dropped_events) + " events were lost on their way to the disk");
+    if (!written.warning.empty()) say("lockstep: " + written.warning);
+    say(path + (whole ? ": whole" : ": not whole: " + (summary.why_not.empty() ? std::string("see above") : summary.why_not)));
+    if (received == 0) {
+        say("lockstep: " + path + ": no sample was recorded; check the sensors and the device's settings");
+        return kFailed;
+    }
+    for (const std::string& name : silent_streams(summary)) {
+        say("lockstep: " + name + ": not one sample came; check that the sensor is connected and enabled");
+        if (status == kYes) status = kNo;
+    }
+    if (status == kYes && options.strict && (lost > 0 || !kept || summary.windows.lost > 0 || summary.windows.different > 0))
+        status = kNo;
+    return status;
+}
+
+int record(const RecordOptions& options) {
+    std::vector<ScriptLabel> labels;
+    if (!options.label_script.empty()) {
+        auto script = read_label_script(options.label_script);
+        if (!script) return complain(script.error());
+        labels = std::move(*script);
+    }
+    const auto path = session_path(options.output, options.subject, options.task);
+    if (!path) return complain(path.error());
+
+    Session session;
+    std::vector<StreamInfo> streams;
+    if (const Status joined = join_devices(session, options, &streams); !joined) return complain(joined.error());
+    LabelScript script(std::move(labels), [&session](const LabelEdit& edit) { session.hub().publish(edit); });
+    if (const Status bound = script.bind(streams); !bound) return complain(bound.error());
+    if (interrupted()) return kFailed;
+
+    RecordingOptions file;
+    file.path = *path;
+    file.subject = options.subject;
+    file.task = options.task;
+    file.composite = options.composite;
+    file.plans = session.models();
+    for (size_t i = 0; i < options.uris.size(); ++i)
+        file.settings["uri" + std::to_string(i)] = options.uris[i];
+    if (!options.label_script.empty()) file.settings["label_script"] = options.label_script;
+    auto recording = Recording::start(&session.hub(), file);
+    if (!recording) return complain(recording.error());
+
+    int status = kYes;
+    if (const Status started = session.start(); !started) {
+        status = complain(started.error());
+    } else {
+        watch(session, **recording, options, script);
+    }
+    const double seconds = (*recording)->seconds();
+    if (const Status stopped = session.stop(); !stopped) status = std::max(status, complain(stopped.error()));
+    const size_t left_out = script.finish(options.seconds > 0 ? std::min(seconds, options.seconds) : seconds);
+    const WriterStatistics before = (*recording)->statistics();
+    const auto finished = (*recording)->finish();
+    if (const auto error = (*recording)->take_error()) status = std::max(status, complain(*error));
+    if (!finished) return complain(finished.error());
+    return conclude(session.summary(), before, options, *finished, left_out, status);
+}
+
+}  // namespace
+
+void add_record(CLI::App& root, Chosen* chosen) {
+    CLI::App* command = root.add_subcommand("record", "Record devices into a session file; Ctrl-C ends it cleanly");
+    auto o = std::make_shared<RecordOptions>();
+    command->add_option("uri", o->uris, "Devices, all into one session")->required();
+    command->add_option("-o,--output", o->output, "NAME.h5, or a folder for a generated name")->required();
+    command->add_option("--seconds", o->seconds, "End after so many seconds")->check(CLI::PositiveNumber);
+    command->add_option("--label-script", o->label_script, "CSV with start_s,stop_s,class,stream,channel");
+    command->add_option("--model", o->models, "Plan for the host to run; without it, those that the device runs")->allow_extra_args(false);
+    command->add_option("--subject", o->subject, "Pseudonym of the person");
+    command->add_option("--task", o->task, "What the person does");
+    command->add_flag("--strict", o->strict, "Exit 1 when anything was lost or differs");
+    command->add_flag("--composite", o->composite, "The streams are joined from several people");
+    command->add_flag("--json", o->json, "One JSON object on standard output");
+    command->callback([=] { *chosen = [=] { return record(*o); }; });
+}
+
+}  // namespace lockstep::app
