@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -56,7 +57,9 @@ Result<size_t> FdLink::read(uint8_t* out, size_t size, int timeout_ms) {
 
 Status FdLink::write(const uint8_t* data, size_t size) {
     while (size != 0) {
-        const ssize_t n = ::write(fd_, data, size);
+        // A socket whose other end is gone must be an error, not a signal that ends the program.
+        ssize_t n = ::send(fd_, data, size, MSG_NOSIGNAL);
+        if (n < 0 && errno == ENOTSOCK) n = ::write(fd_, data, size);
         if (n >= 0) {
             data += n;
             size -= size_t(n);
