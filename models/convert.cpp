@@ -138,6 +138,19 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
     return way ? stream_plan(*graph, *way, provenance) : raw_plan(*graph, "float32", provenance);
 }
 
+Result<std::vector<uint8_t>> convert_tflite(const ConvertRequest& request, const std::vector<uint8_t>& file,
+                                            ConvertReport* report) {
+    auto graph = model::import_tflite(Bytes(file.data(), file.size()), request.source);
+    if (!graph) return tl::make_unexpected(graph.error());
+    graph->name = request.name.empty() ? std::filesystem::path(request.source).stem().string() : request.name;
+    report->macs = multiply_accumulates(*graph);
+    const std::string provenance = provenance_of(request, *graph, *report);
+    if (request.preprocessing.empty()) return raw_plan(*graph, "int8", provenance);
+    const auto way = read_preprocessing(request.preprocessing);
+    if (!way) return tl::make_unexpected(way.error());
+    return stream_plan(*graph, *way, provenance);
+}
+
 }  // namespace
 
 Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertReport* report) {
@@ -147,16 +160,12 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     const auto file = read_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
     const bool tflite = file->size() >= 8 && memcmp(file->data() + 4, "TFL3", 4) == 0;
-    if (!tflite) return convert_onnx(request, *file, report);
-    auto graph = model::import_tflite(Bytes(file->data(), file->size()), request.source);
-    if (!graph) return tl::make_unexpected(graph.error());
-    graph->name = request.name.empty() ? std::filesystem::path(request.source).stem().string() : request.name;
-    report->macs = multiply_accumulates(*graph);
-    const std::string provenance = provenance_of(request, *graph, *report);
-    if (request.preprocessing.empty()) return raw_plan(*graph, "int8", provenance);
-    const auto way = read_preprocessing(request.preprocessing);
-    if (!way) return tl::make_unexpected(way.error());
-    return stream_plan(*graph, *way, provenance);
+    auto bytes = tflite ? convert_tflite(request, *file, report) : convert_onnx(request, *file, report);
+    if (!bytes) return bytes;
+    const auto plan = plan_from_bytes(*bytes, request.source);
+    if (!plan) return tl::make_unexpected(plan.error());
+    if (const Status s = check_runs(*plan); !s) return tl::make_unexpected(s.error());
+    return bytes;
 }
 
 }  // namespace lockstep

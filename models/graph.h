@@ -88,7 +88,7 @@ struct Graph {
 };
 
 // What a microcontroller could never run is refused before memory is spent on it.
-constexpr size_t kMaxElements = size_t(1) << 24;  // of one value
+constexpr size_t kMaxElements = size_t(1) << 22;  // of one value
 constexpr size_t kMaxNodes = 512;
 constexpr uint64_t kMaxMacs = uint64_t(1) << 31;
 constexpr size_t kMaxModelFile = size_t(1) << 27;

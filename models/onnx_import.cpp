@@ -531,6 +531,7 @@ class Importer {
     // Sizes computed in the graph, as exporters leave them behind for open batches.
     void fold(const onnx::NodeProto& n, const Known& a, const Known& b) {
         const std::string& op = n.op_type();
+        if (count_of(a.dims) == 0 || count_of(b.dims) == 0) throw Misfit{"empty constants"};
         Known k = count_of(a.dims) >= count_of(b.dims) ? a : b;
         if (a.integer != b.integer ||
             (count_of(a.dims) != count_of(b.dims) && count_of(a.dims) != 1 && count_of(b.dims) != 1))

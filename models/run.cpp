@@ -118,6 +118,12 @@ Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint
     return out;
 }
 
+Status check_runs(const PlanPtr& plan) {
+    const auto machine = Machine::make(plan);
+    if (!machine) return tl::make_unexpected(machine.error());
+    return {};
+}
+
 Result<std::vector<StageTensor>> run_stages(const PlanPtr& plan, const std::vector<float>& input) {
     auto machine = Machine::make(plan);
     if (!machine) return tl::make_unexpected(machine.error());

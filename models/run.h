@@ -27,6 +27,9 @@ model::ElementType raw_type(const model::Plan& plan);
 // normalisation; the network's outputs, one after another, of the same type.
 Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs);
 
+// Whether the engine of this build accepts the plan's operators and their parameters.
+Status check_runs(const PlanPtr& plan);
+
 // Every operator's output for one float32 input [window][channels], in order.
 Result<std::vector<StageTensor>> run_stages(const PlanPtr& plan, const std::vector<float>& input);
 
