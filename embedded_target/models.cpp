@@ -55,11 +55,8 @@ void Models::bind(const Sensor& sensor) {
 void Models::start(uint8_t epoch) {
     epoch_ = epoch;
     skipped_ = 0;
-    for (size_t i = 0; i < count_; ++i) {
+    for (size_t i = 0; i < count_; ++i)
         if (model_[i].active) model_[i].runner.reset();
-        for (Recent& r : model_[i].recent)
-            r.count = 0;
-    }
 }
 
 void Models::push(size_t stream, const BlockView& block) {
@@ -80,11 +77,6 @@ bool Models::step(Transmitter& transmitter) {
             if (state == model::WindowState::missing) ++skipped_;
             return true;
         }
-        Recent& recent = m.recent[result.window % kRecent];
-        recent.window = result.window;
-        recent.count = result.stages;
-        memcpy(recent.hash, result.stage_hash, result.stages * sizeof recent.hash[0]);
-
         wire::Prediction p;
         p.model = uint8_t(i);
         p.epoch = epoch_;
@@ -122,12 +114,12 @@ Code Models::describe(size_t index, wire::ModelDescription* out) const {
 
 Code Models::stages(size_t index, uint32_t window, wire::StagesReply* out) const {
     if (index >= count_) return Code::not_found;
-    const Recent& r = model_[index].recent[window % kRecent];
-    if (r.count == 0 || r.window != window) return Code::not_found;
+    Span<const uint32_t> hashes;
+    if (!model_[index].active || !model_[index].runner.stages_of(window, &hashes)) return Code::not_found;
     out->model = uint8_t(index);
     out->window = window;
-    out->count = r.count;
-    memcpy(out->hash, r.hash, r.count * sizeof r.hash[0]);
+    out->count = uint8_t(hashes.size());
+    memcpy(out->hash, hashes.data(), hashes.size() * sizeof out->hash[0]);
     return Code::ok;
 }
 

@@ -27,15 +27,9 @@ class Models {
 
   private:
     static constexpr size_t kMaxInputChannels = 32;
-    static constexpr size_t kRecent = 64;  // windows whose stage hashes are kept
     static constexpr uint32_t kSlackMs = 2000;
     static constexpr uint8_t kUnbound = 255;
 
-    struct Recent {
-        uint32_t window;
-        uint8_t count;  // 0 = none
-        uint32_t hash[wire::kMaxStages];
-    };
     struct Model {
         model::Plan plan;
         model::Runner runner;
@@ -46,7 +40,6 @@ class Models {
         uint16_t channel[model::kMaxInputs][kMaxInputChannels];
         float scale[model::kMaxInputs][kMaxInputChannels];
         float offset[model::kMaxInputs][kMaxInputChannels];
-        Recent recent[kRecent];
     };
 
     bool bind_input(Model* m, size_t input, const Sensor& sensor, model::InputBinding* out);
