@@ -42,7 +42,9 @@ bool Device::step_commands() {
     return true;
 }
 
-bool Device::step_sensor() { return running_ && sensor_->poll(board::now_us(), streamer_); }
+bool Device::step_sensor() {
+    return running_ && sensor_->poll(board::now_us(), streamer_);
+}
 
 bool Device::step_injection() {
     const bool more = injected_.receive();
@@ -73,7 +75,9 @@ bool Device::step_report() {
     return true;
 }
 
-bool Device::step_models() { return (running_ || stopping_) && models_.step(transmitter_); }
+bool Device::step_models() {
+    return (running_ || stopping_) && models_.step(transmitter_);
+}
 
 // Runs when no window is left to decide.
 bool Device::step_stop() {
@@ -88,20 +92,35 @@ void Device::on_frame(void* self, const wire::FrameView& frame) {
     const Bytes payload = frame.payload;
     wire::Command plain;
     switch (Type(frame.type)) {
-        case Type::hello_request: me.hello_request(payload); break;
+        case Type::hello_request:
+            me.hello_request(payload);
+            break;
         case Type::start:
             if (decode(payload, &plain)) me.start(plain.tag);
             break;
         case Type::stop:
             if (decode(payload, &plain)) me.stop(plain.tag);
             break;
-        case Type::configure: me.configure(payload); break;
-        case Type::ping: me.ping(payload); break;
-        case Type::stages: me.stages(payload); break;
-        case Type::describe_stream: me.describe_stream(payload); break;
-        case Type::describe_model: me.describe_model(payload); break;
-        case Type::host_marker: me.host_marker(payload); break;
-        case Type::host_heartbeat: break;
+        case Type::configure:
+            me.configure(payload);
+            break;
+        case Type::ping:
+            me.ping(payload);
+            break;
+        case Type::stages:
+            me.stages(payload);
+            break;
+        case Type::describe_stream:
+            me.describe_stream(payload);
+            break;
+        case Type::describe_model:
+            me.describe_model(payload);
+            break;
+        case Type::host_marker:
+            me.host_marker(payload);
+            break;
+        case Type::host_heartbeat:
+            break;
         default:
             // Model transfer and commands of a newer host: refused, not ignored, so that nobody waits.
             if (frame.type >= 0x80 && frame.type < 0xC0 && decode(payload, &plain))
@@ -172,7 +191,8 @@ void Device::start(uint16_t tag) {
     sensor_->start(now);
     running_ = true;
     uint8_t detail[16];
-    keep_ack(Type::start, tag, Code::ok, Bytes(detail, encode(wire::StartReply{epoch_, now}, MutableBytes(detail))));
+    keep_ack(Type::start, tag, Code::ok,
+             Bytes(detail, encode(wire::StartReply{epoch_, now}, MutableBytes(detail))));
 }
 
 void Device::stop(uint16_t tag) {

@@ -4,8 +4,12 @@ namespace lockstep::firmware {
 namespace {
 
 // The other side is another processor (the host's), so loads and stores are ordered.
-uint32_t get(const uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
-void set(uint32_t* p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+uint32_t get(const uint32_t* p) {
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+void set(uint32_t* p, uint32_t v) {
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
 
 }  // namespace
 

@@ -17,13 +17,14 @@ bool Models::bind_input(Model* m, size_t input, const Sensor& sensor, model::Inp
         const Span<const wire::ChannelDescription> all = sensor.channels(s);
         for (size_t c = 0; c < all.size(); ++c)
             view[c] = {all[c].name, all[c].unit, all[c].scale, all[c].offset};
-        if (!model::bind_channels(m->plan, input, {d.kind, d.rate_num, d.rate_den},
-                                  Span<const model::ChannelView>(view, all.size()),
-                                  Span<uint16_t>(m->channel[input], channels), Span<float>(m->scale[input], channels),
-                                  Span<float>(m->offset[input], channels)))
+        if (!model::bind_channels(
+                m->plan, input, {d.kind, d.rate_num, d.rate_den},
+                Span<const model::ChannelView>(view, all.size()), Span<uint16_t>(m->channel[input], channels),
+                Span<float>(m->scale[input], channels), Span<float>(m->offset[input], channels)))
             continue;
         m->stream[input] = uint8_t(s);
-        *out = {m->channel[input], m->scale[input], m->offset[input], d.channels, d.type == SampleType::float32};
+        *out = {m->channel[input], m->scale[input], m->offset[input], d.channels,
+                d.type == SampleType::float32};
         return true;
     }
     return false;
@@ -37,7 +38,8 @@ void Models::bind(const Sensor& sensor) {
         m.id = plans[i].id;
         m.active = false;
         memset(m.stream, kUnbound, sizeof m.stream);
-        m.usable = model::Plan::open(Bytes(plans[i].begin, size_t(plans[i].end - plans[i].begin)), &m.plan) == Code::ok;
+        m.usable = model::Plan::open(Bytes(plans[i].begin, size_t(plans[i].end - plans[i].begin)), &m.plan) ==
+                   Code::ok;
         if (!m.usable) continue;
         model::InputBinding input[model::kMaxInputs];
         bool all = true;
@@ -46,9 +48,9 @@ void Models::bind(const Sensor& sensor) {
         if (!all) continue;
         arena.take<uint8_t>(-arena.used() & 15);  // the runner's memory on 16 bytes
         const Span<uint8_t> memory = arena.take<uint8_t>(model::Runner::memory_needed(m.plan, kSlackMs));
-        m.active = !memory.empty() &&
-                   m.runner.bind(m.plan, model::all_operators(),
-                                 Span<const model::InputBinding>(input, m.plan.inputs()), memory, kSlackMs) == Code::ok;
+        m.active = !memory.empty() && m.runner.bind(m.plan, model::all_operators(),
+                                                    Span<const model::InputBinding>(input, m.plan.inputs()),
+                                                    memory, kSlackMs) == Code::ok;
     }
 }
 

@@ -25,7 +25,8 @@ class Streamer final : public SampleSink {
     wire::StreamHealth health(size_t stream) const { return stream_[stream].health; }
 
   private:
-    static constexpr size_t kStaging = (wire::kMaxPayload - wire::kDataHeader) / 2;  // counts of the smallest type
+    static constexpr size_t kStaging =
+        (wire::kMaxPayload - wire::kDataHeader) / 2;  // counts of the smallest type
 
     struct Stream {
         wire::StreamHealth health;

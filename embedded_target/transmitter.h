@@ -32,8 +32,10 @@ class Transmitter {
     bool send_payload(wire::Type type, size_t size) {
         const bool bulk = type == wire::Type::data || type == wire::Type::prediction;
         if (size == 0) return false;
-        const size_t n = wire::encode_frame(uint8_t(type), sequence_, Bytes(payload_, size), MutableBytes(encoded_));
-        if (n == 0 || port_->tx_free() < n + (bulk ? kReserve : 0) || !port_->write(Bytes(encoded_, n))) return false;
+        const size_t n =
+            wire::encode_frame(uint8_t(type), sequence_, Bytes(payload_, size), MutableBytes(encoded_));
+        if (n == 0 || port_->tx_free() < n + (bulk ? kReserve : 0) || !port_->write(Bytes(encoded_, n)))
+            return false;
         ++sequence_;
         const size_t used = port_->tx_capacity() - port_->tx_free();
         if (used > high_) high_ = used;

@@ -86,7 +86,9 @@ class MappedPort final : public InjectionPort {
 
 }  // namespace
 
-std::unique_ptr<InjectionPort> make_socket_port(int socket) { return std::make_unique<SocketPort>(socket); }
+std::unique_ptr<InjectionPort> make_socket_port(int socket) {
+    return std::make_unique<SocketPort>(socket);
+}
 
 Result<std::unique_ptr<MappedMemory>> MappedMemory::create() {
     std::unique_ptr<MappedMemory> memory(new MappedMemory);
@@ -95,10 +97,12 @@ Result<std::unique_ptr<MappedMemory>> MappedMemory::create() {
     std::string path = std::filesystem::is_directory("/dev/shm", error) ? "/dev/shm" : "/tmp";
     path += "/lockstep-psram-XXXXXX";
     const int fd = ::mkostemp(path.data(), O_CLOEXEC);
-    if (fd < 0) return fail(ErrorKind::system, std::string("cannot make a file: ") + std::strerror(errno), path);
+    if (fd < 0)
+        return fail(ErrorKind::system, std::string("cannot make a file: ") + std::strerror(errno), path);
     memory->path_ = path;
     const bool sized = ::ftruncate(fd, kMemorySize) == 0;
-    void* mapped = sized ? ::mmap(nullptr, kMemorySize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+    void* mapped =
+        sized ? ::mmap(nullptr, kMemorySize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
     const int code = errno;
     ::close(fd);
     if (mapped == MAP_FAILED)
@@ -113,6 +117,8 @@ MappedMemory::~MappedMemory() {
     if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-std::unique_ptr<InjectionPort> MappedMemory::port() { return std::make_unique<MappedPort>(memory_); }
+std::unique_ptr<InjectionPort> MappedMemory::port() {
+    return std::make_unique<MappedPort>(memory_);
+}
 
 }  // namespace lockstep

@@ -9,10 +9,12 @@ namespace {
 
 using wire::InjectType;
 
-constexpr size_t kFrameBytes = 1000;         // of samples in one frame
+constexpr size_t kFrameBytes = 1000;  // of samples in one frame
 constexpr int64_t kTablePatienceNs = 2'000'000'000;
 
-int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+int64_t now_ns() {
+    return std::chrono::steady_clock::now().time_since_epoch().count();
+}
 
 template <size_t N>
 void copy_text(const std::string& text, char (&out)[N]) {
@@ -131,8 +133,8 @@ void Injector::send_table() {
                 page[c].scale = channel.scale;
                 page[c].offset = channel.offset;
             }
-            send(InjectType::stream,
-                 encode(m, Span<const wire::ChannelDescription>(page, d.page_channels), MutableBytes(payload_)));
+            send(InjectType::stream, encode(m, Span<const wire::ChannelDescription>(page, d.page_channels),
+                                            MutableBytes(payload_)));
         }
     }
     send(InjectType::commit, 0);
@@ -147,7 +149,8 @@ bool Injector::feed(size_t stream) {
         const wire::InjectEnd end{run_, uint8_t(stream), uint32_t(p.next)};
         send(InjectType::end, encode(end, MutableBytes(payload_)));
         p.ended = true;
-        finished_ = std::all_of(position_.begin(), position_.end(), [](const Position& q) { return q.ended; });
+        finished_ =
+            std::all_of(position_.begin(), position_.end(), [](const Position& q) { return q.ended; });
         return true;
     }
     // The counter has 32 bits on the device: the difference is what counts.

@@ -46,14 +46,15 @@ class MappedMemory {
 };
 
 struct InjectorOptions {
-    bool loop = true;   // from the end back to the start, for ever
-    double speed = 1;   // signal seconds per second
+    bool loop = true;  // from the end back to the start, for ever
+    double speed = 1;  // signal seconds per second
 };
 
 class Injector {
   public:
     ~Injector() { stop(); }
-    void start(std::unique_ptr<InjectionPort> port, std::shared_ptr<SignalSource> source, InjectorOptions options);
+    void start(std::unique_ptr<InjectionPort> port, std::shared_ptr<SignalSource> source,
+               InjectorOptions options);
     void stop();
     // The device has taken the table. Any thread, as are the ones below.
     bool accepted() const { return accepted_; }

@@ -34,12 +34,15 @@ size_t Line::Budget::take(uint32_t baud, Clock::time_point now) {
     if (baud == 0) return kChunk;
     const double rate = baud / 10.0;
     if (last != Clock::time_point{})
-        bytes = std::min(bytes + rate * duration<double>(now - last).count(), std::max(16.0, rate * kBurstSeconds));
+        bytes = std::min(bytes + rate * duration<double>(now - last).count(),
+                         std::max(16.0, rate * kBurstSeconds));
     last = now;
     return std::min(size_t(bytes), kChunk);
 }
 
-Line::~Line() { stop(); }
+Line::~Line() {
+    stop();
+}
 
 Status Line::start(int device, const LineOptions& options) {
     device_ = device;
@@ -47,7 +50,8 @@ Status Line::start(int device, const LineOptions& options) {
     random_.seed(options.seed);
     if (auto status = options_.tcp_port >= 0 ? open_tcp() : open_pty(); !status) return status;
     if (options_.cut_seconds > 0)
-        next_cut_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(duration<double>(options_.cut_seconds));
+        next_cut_ = Clock::now() +
+                    std::chrono::duration_cast<Clock::duration>(duration<double>(options_.cut_seconds));
     thread_ = std::thread(&Line::run, this);
     return {};
 }
@@ -63,7 +67,8 @@ void Line::stop() {
 Status Line::open_pty() {
     host_ = ::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     char name[128];
-    if (host_ < 0 || ::grantpt(host_) != 0 || ::unlockpt(host_) != 0 || ::ptsname_r(host_, name, sizeof name) != 0)
+    if (host_ < 0 || ::grantpt(host_) != 0 || ::unlockpt(host_) != 0 ||
+        ::ptsname_r(host_, name, sizeof name) != 0)
         return fail(ErrorKind::system, std::string("cannot make a pseudo-terminal: ") + std::strerror(errno));
     termios settings{};
     ::tcgetattr(host_, &settings);
@@ -79,7 +84,8 @@ Status Line::open_pty() {
     if (std::filesystem::is_symlink(link, error)) std::filesystem::remove(link, error);
     std::filesystem::create_symlink(name, link, error);
     if (error)
-        return fail(ErrorKind::usage, "cannot make the link: " + error.message(), link, "name a file that does not exist");
+        return fail(ErrorKind::usage, "cannot make the link: " + error.message(), link,
+                    "name a file that does not exist");
     path_ = link;
     return {};
 }

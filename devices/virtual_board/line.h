@@ -19,19 +19,19 @@
 namespace lockstep {
 
 struct LineOptions {
-    uint32_t baud = 115200;    // 10 bits a byte; 0 = as fast as it goes
-    double flip = 0;           // chance of a wrong bit, per byte, both ways
-    double drop = 0;           // chance that a byte vanishes, per byte, both ways
-    double cut_seconds = 0;    // > 0: unplugged that often, for cut_length
-    double cut_length = 1.0;   // seconds
-    uint64_t seed = 1;         // of the faults
-    size_t queue = 1 << 18;    // bytes that wait for a slow host
-    std::string pty_link;      // symbolic link to the pty; "" = none
-    int tcp_port = -1;         // >= 0: a TCP port on 127.0.0.1 in place of the pty; 0 = any free one
+    uint32_t baud = 115200;   // 10 bits a byte; 0 = as fast as it goes
+    double flip = 0;          // chance of a wrong bit, per byte, both ways
+    double drop = 0;          // chance that a byte vanishes, per byte, both ways
+    double cut_seconds = 0;   // > 0: unplugged that often, for cut_length
+    double cut_length = 1.0;  // seconds
+    uint64_t seed = 1;        // of the faults
+    size_t queue = 1 << 18;   // bytes that wait for a slow host
+    std::string pty_link;     // symbolic link to the pty; "" = none
+    int tcp_port = -1;        // >= 0: a TCP port on 127.0.0.1 in place of the pty; 0 = any free one
 };
 
 struct LineCounters {
-    uint64_t to_host = 0;     // bytes delivered
+    uint64_t to_host = 0;  // bytes delivered
     uint64_t to_device = 0;
     uint64_t overflowed = 0;  // lost because the host did not fetch them
     uint64_t unheard = 0;     // sent while nobody was connected
@@ -77,7 +77,7 @@ class Line {
 
     LineOptions options_;
     int device_ = -1;
-    int host_ = -1;    // pty master or TCP connection
+    int host_ = -1;  // pty master or TCP connection
     int listen_ = -1;
     std::string path_;
     std::atomic<bool> stop_{false};

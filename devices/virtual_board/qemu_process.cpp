@@ -27,8 +27,9 @@ constexpr auto kConnectPatience = std::chrono::seconds(10);
 
 const std::vector<EmulatedBoard>& emulated_boards() {
     static const std::vector<EmulatedBoard> boards = {
-        {"mps2-an386", "Cortex-M4F", true}, {"mps2-an385", "Cortex-M3", true},   {"mps2-an500", "Cortex-M7", true},
-        {"mps2-an505", "Cortex-M33", true}, {"mps3-an547", "Cortex-M55", false},
+        {"mps2-an386", "Cortex-M4F", true},  {"mps2-an385", "Cortex-M3", true},
+        {"mps2-an500", "Cortex-M7", true},   {"mps2-an505", "Cortex-M33", true},
+        {"mps3-an547", "Cortex-M55", false},
     };
     return boards;
 }
@@ -51,7 +52,9 @@ Result<std::string> find_firmware(const std::string& board, const std::string& g
                 "build it with './dev firmware', or set LOCKSTEP_FIRMWARE_DIR");
 }
 
-QemuProcess::~QemuProcess() { stop(); }
+QemuProcess::~QemuProcess() {
+    stop();
+}
 
 Status QemuProcess::start(const std::string& board, const std::string& elf, const std::string& memory_file) {
     char folder[] = "/tmp/lockstep-qemu-XXXXXX";
@@ -60,12 +63,24 @@ Status QemuProcess::start(const std::string& board, const std::string& elf, cons
     folder_ = folder;
     const std::string u0 = folder_ + "/u0";
     const std::string u1 = folder_ + "/u1";
-    std::vector<std::string> arguments = {
-        kQemu,      "-M",   board + (memory_file.empty() ? "" : ",memory-backend=nv"),
-        "-nodefaults", "-display", "none", "-monitor", "none",
-        "-chardev", "socket,id=u0,path=" + u0 + ",server=on,wait=off", "-serial", "chardev:u0",
-        "-chardev", "socket,id=u1,path=" + u1 + ",server=on,wait=off", "-serial", "chardev:u1",
-        "-kernel",  elf};
+    std::vector<std::string> arguments = {kQemu,
+                                          "-M",
+                                          board + (memory_file.empty() ? "" : ",memory-backend=nv"),
+                                          "-nodefaults",
+                                          "-display",
+                                          "none",
+                                          "-monitor",
+                                          "none",
+                                          "-chardev",
+                                          "socket,id=u0,path=" + u0 + ",server=on,wait=off",
+                                          "-serial",
+                                          "chardev:u0",
+                                          "-chardev",
+                                          "socket,id=u1,path=" + u1 + ",server=on,wait=off",
+                                          "-serial",
+                                          "chardev:u1",
+                                          "-kernel",
+                                          elf};
     if (!memory_file.empty())
         arguments.insert(arguments.end(),
                          {"-object", "memory-backend-file,id=nv,size=16M,share=on,mem-path=" + memory_file});
@@ -93,7 +108,8 @@ Status QemuProcess::spawn(const std::vector<std::string>& arguments) {
     if (pid_ == 0) {  // only async-signal-safe calls from here on
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != parent) ::_exit(1);
-        ::setpgid(0, 0);  // a Ctrl-C in the terminal is for the program, which ends this process in its own time
+        ::setpgid(0,
+                  0);  // a Ctrl-C in the terminal is for the program, which ends this process in its own time
         const int null = ::open("/dev/null", O_RDONLY);
         const int out = ::open(log.c_str(), O_WRONLY | O_CREAT, 0600);
         ::dup2(null, 0);
@@ -109,7 +125,8 @@ Status QemuProcess::spawn(const std::vector<std::string>& arguments) {
     int code = 0;
     const bool failed = pid_ > 0 && ::read(report[0], &code, sizeof code) == ssize_t(sizeof code);
     ::close(report[0]);
-    if (pid_ < 0) return fail(ErrorKind::system, std::string("cannot start: ") + std::strerror(fork_error), kQemu);
+    if (pid_ < 0)
+        return fail(ErrorKind::system, std::string("cannot start: ") + std::strerror(fork_error), kQemu);
     if (!failed) return {};
     ::waitpid(pid_, nullptr, 0);
     pid_ = -1;

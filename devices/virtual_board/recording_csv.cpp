@@ -58,13 +58,15 @@ class RecordingReader {
             return fail(ErrorKind::usage, "is a folder, not a recording", path_);
         std::ifstream file(path_);
         if (!file)
-            return fail(ErrorKind::usage, "cannot open the recording", path_, "check the name and the permissions");
+            return fail(ErrorKind::usage, "cannot open the recording", path_,
+                        "check the name and the permissions");
         std::string line;
         while (std::getline(file, line)) {
             ++line_;
             if (line.empty() || line[0] != '#') break;
             const size_t colon = line.find(':');
-            if (colon != std::string::npos) head_[trimmed(line.substr(1, colon - 1))] = trimmed(line.substr(colon + 1));
+            if (colon != std::string::npos)
+                head_[trimmed(line.substr(1, colon - 1))] = trimmed(line.substr(colon + 1));
         }
         if (auto status = read_head(); !status) return tl::make_unexpected(status.error());
         while (std::getline(file, line)) {
@@ -127,7 +129,8 @@ class RecordingReader {
             int64_t value = 0;
             const auto parsed = std::from_chars(at, end, value);
             if (parsed.ec != std::errc()) return wrong("expected a count in column " + std::to_string(c + 1));
-            if (value < -limit_ || value >= limit_) return wrong("count " + std::to_string(value) + " does not fit the type");
+            if (value < -limit_ || value >= limit_)
+                return wrong("count " + std::to_string(value) + " does not fit the type");
             recording_.counts.push_back(int32_t(value));
             at = parsed.ptr;
             if (at != end && *at == ',') ++at;
@@ -150,7 +153,9 @@ class RecordingSource final : public SignalSource {
         counts_.push_back(std::move(recording.counts));
     }
     const std::vector<StreamInfo>& streams() const override { return streams_; }
-    uint64_t length(size_t stream) const override { return counts_[stream].size() / streams_[stream].channels.size(); }
+    uint64_t length(size_t stream) const override {
+        return counts_[stream].size() / streams_[stream].channels.size();
+    }
     Result<SignalChunk> read(size_t stream, uint64_t first, uint32_t max) override {
         const size_t channels = streams_[stream].channels.size();
         const uint64_t n = std::min<uint64_t>(max, length(stream) - first);

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <thread>
 
 namespace lockstep {
@@ -27,6 +26,13 @@ Result<const EmulatedBoard*> find_board(const std::string& name) {
     return fail(ErrorKind::usage, "no such virtual board", name, "choose one of " + names);
 }
 
+std::string summary(const LineCounters& c) {
+    const auto n = [](uint64_t value) { return std::to_string(value); };
+    return "line: " + n(c.to_host) + " bytes to the host, " + n(c.to_device) + " to the board; " +
+           n(c.overflowed) + " lost to a slow host, " + n(c.unheard) + " unheard; faults: " + n(c.flipped) +
+           " flipped, " + n(c.deleted) + " deleted, " + n(c.cuts) + " cuts";
+}
+
 }  // namespace
 
 VirtualBoard::~VirtualBoard() {
@@ -41,7 +47,8 @@ Result<std::unique_ptr<VirtualBoard>> VirtualBoard::start(const VirtualBoardOpti
     const double speed = options.injection.speed;
     if (!std::isfinite(speed) || speed < 0.001 || speed > 1000)
         return fail(ErrorKind::usage, "the speed is not between 0.001 and 1000", options.board);
-    if (!(options.line.flip >= 0 && options.line.flip <= 1 && options.line.drop >= 0 && options.line.drop <= 1))
+    if (!(options.line.flip >= 0 && options.line.flip <= 1 && options.line.drop >= 0 &&
+          options.line.drop <= 1))
         return fail(ErrorKind::usage, "a fault rate is not between 0 and 1", options.board);
     const auto elf = find_firmware(options.board, options.firmware);
     if (!elf) return tl::make_unexpected(elf.error());
@@ -49,8 +56,8 @@ Result<std::unique_ptr<VirtualBoard>> VirtualBoard::start(const VirtualBoardOpti
     std::unique_ptr<VirtualBoard> board(new VirtualBoard);
     if (options.signals && injected_bytes_per_second(options) > kUartBytesPerSecond) {
         if (!(*info)->mapped)
-            return fail(ErrorKind::usage, "the signals are faster than this board's injection port", options.board,
-                        "take mps2-an386, or fewer or slower signals");
+            return fail(ErrorKind::usage, "the signals are faster than this board's injection port",
+                        options.board, "take mps2-an386, or fewer or slower signals");
         auto memory = MappedMemory::create();
         if (!memory) return tl::make_unexpected(memory.error());
         board->memory_ = std::move(*memory);
@@ -81,24 +88,18 @@ Status VirtualBoard::check() {
     return {};
 }
 
-Status run_virtual_board(const VirtualBoardOptions& options, const std::atomic<bool>& stop) {
+Status run_virtual_board(const VirtualBoardOptions& options, const std::atomic<bool>& stop, std::FILE* out,
+                         std::FILE* notes) {
     auto board = VirtualBoard::start(options);
     if (!board) return tl::make_unexpected(board.error());
-    std::printf("ready %s\n", (*board)->path().c_str());
-    std::fflush(stdout);
+    std::fputs(("ready " + (*board)->path() + "\n").c_str(), out);
+    std::fflush(out);
     Status status;
     while (!stop && status) {
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
         status = (*board)->check();
     }
-    const LineCounters c = (*board)->line().counters();
-    std::fprintf(stderr,
-                 "line: %llu bytes to the host, %llu to the board; %llu lost to a slow host, %llu unheard; "
-                 "faults: %llu flipped, %llu deleted, %llu cuts\n",
-                 static_cast<unsigned long long>(c.to_host), static_cast<unsigned long long>(c.to_device),
-                 static_cast<unsigned long long>(c.overflowed), static_cast<unsigned long long>(c.unheard),
-                 static_cast<unsigned long long>(c.flipped), static_cast<unsigned long long>(c.deleted),
-                 static_cast<unsigned long long>(c.cuts));
+    std::fputs((summary((*board)->line().counters()) + "\n").c_str(), notes);
     return status;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -14,14 +15,15 @@
 namespace lockstep {
 
 struct VirtualBoardOptions {
-    std::string board = "mps2-an386";  // one of emulated_boards()
-    std::string firmware;              // image; "" = find_firmware()
+    std::string board = "mps2-an386";       // one of emulated_boards()
+    std::string firmware;                   // image; "" = find_firmware()
     std::shared_ptr<SignalSource> signals;  // null: the firmware's synthetic signals
     InjectorOptions injection;
     LineOptions line;
 };
 
-// Thread: start() and the destructor from one thread, which must outlive the board (the emulator dies with it).
+// Thread: start() and the destructor from one thread, which must outlive the board (the emulator dies with
+// it).
 class VirtualBoard {
   public:
     // Returns when the line is usable and the board has taken the signals.
@@ -45,8 +47,9 @@ class VirtualBoard {
     Injector injector_;
 };
 
-// `lockstep firmware run`: starts the board, prints "ready PATH" on standard output once it is usable,
-// and runs until `stop` is set or something fails. A summary of the line goes to standard error.
-Status run_virtual_board(const VirtualBoardOptions& options, const std::atomic<bool>& stop);
+// `lockstep firmware run`: starts the board, writes "ready PATH" to `out` once it is usable, and runs until
+// `stop` is set or something fails. What happened on the line goes to `notes` at the end.
+Status run_virtual_board(const VirtualBoardOptions& options, const std::atomic<bool>& stop,
+                         std::FILE* out = stdout, std::FILE* notes = stderr);
 
 }  // namespace lockstep

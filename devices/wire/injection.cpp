@@ -3,7 +3,9 @@
 namespace lockstep::wire {
 namespace {
 
-size_t done(const ByteWriter& w) { return w.ok() ? w.size() : 0; }
+size_t done(const ByteWriter& w) {
+    return w.ok() ? w.size() : 0;
+}
 
 }  // namespace
 

@@ -97,8 +97,8 @@ bool decode(Bytes payload, InjectCredit* out);
 // The mapped form: two byte rings in memory that device and host share, carrying the same frames.
 // Counters run freely; `used = head - tail`. The device clears the header at boot and writes `magic` last.
 struct MappedHeader {
-    uint32_t magic;  // kMappedMagic
-    uint32_t size;   // bytes of each ring, a power of two
+    uint32_t magic;           // kMappedMagic
+    uint32_t size;            // bytes of each ring, a power of two
     uint32_t to_device_head;  // written by the host
     uint32_t to_device_tail;  // written by the device
     uint32_t to_host_head;    // written by the device

@@ -84,7 +84,9 @@ void fault_handler() {
 
 void systick_handler() {}
 
-void __cxa_pure_virtual() { fault_handler(); }
+void __cxa_pure_virtual() {
+    fault_handler();
+}
 
 }  // extern "C"
 
@@ -96,7 +98,9 @@ void start_systick(uint32_t cpu_hz) {
     reg(0xE000E010) = 7;  // processor clock, interrupt, on
 }
 
-size_t stack_size() { return size_t(stack_top - stack_bottom) * sizeof(uint32_t); }
+size_t stack_size() {
+    return size_t(stack_top - stack_bottom) * sizeof(uint32_t);
+}
 
 size_t stack_high_water() {
     const uint32_t* p = stack_bottom;
@@ -106,6 +110,8 @@ size_t stack_high_water() {
 }
 
 // ELF note: three words of header and the name "GNU\0" before the 20 bytes of SHA-1.
-const uint8_t* build_id() { return build_id_note + 16; }
+const uint8_t* build_id() {
+    return build_id_note + 16;
+}
 
 }  // namespace lockstep::chip

@@ -6,9 +6,13 @@
 
 namespace lockstep::chip {
 
-inline volatile uint32_t& reg(uintptr_t address) { return *reinterpret_cast<volatile uint32_t*>(address); }
+inline volatile uint32_t& reg(uintptr_t address) {
+    return *reinterpret_cast<volatile uint32_t*>(address);
+}
 
-inline void enable_irq(unsigned n) { reg(0xE000E100 + 4 * (n / 32)) = 1u << (n % 32); }
+inline void enable_irq(unsigned n) {
+    reg(0xE000E100 + 4 * (n / 32)) = 1u << (n % 32);
+}
 // 1 kHz wake-ups; nothing is counted from them.
 void start_systick(uint32_t cpu_hz);
 

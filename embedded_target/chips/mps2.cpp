@@ -44,7 +44,7 @@ const char* const name = config::kName;
 
 void init() {
     reg(kPrescale) = config::kCounterHz / 1000000 - 1;
-    cause = reset_note.alive != kAlive    ? wire::ResetCause::power_on
+    cause = reset_note.alive != kAlive        ? wire::ResetCause::power_on
             : reset_note.watchdog_barked != 0 ? wire::ResetCause::watchdog
                                               : wire::ResetCause::external;
     reset_note.alive = kAlive;
@@ -69,29 +69,47 @@ uint64_t now_us() {
     return uint64_t(clock_high) << 32 | now;
 }
 
-Port& link() { return uart0; }
-Port& injection() { return uart1; }
+Port& link() {
+    return uart0;
+}
+Port& injection() {
+    return uart1;
+}
 
 MutableBytes mapped_memory() {
     if (config::kMapped == 0) return {};
     return MutableBytes(reinterpret_cast<uint8_t*>(config::kMapped), kMappedSize);
 }
 
-void idle() { asm volatile("wfi" ::: "memory"); }
+void idle() {
+    asm volatile("wfi" ::: "memory");
+}
 
 void feed_watchdog() {
     if (config::kWatchdog != 0) reg(kWatchdogClear) = 1;
 }
 
-wire::ResetCause reset_cause() { return cause; }
+wire::ResetCause reset_cause() {
+    return cause;
+}
 
 // QEMU counts no cycles; its clock is the host's.
-wire::CostKind cost_kind() { return wire::CostKind::host_us; }
-uint32_t cost_now() { return uint32_t(now_us()); }
+wire::CostKind cost_kind() {
+    return wire::CostKind::host_us;
+}
+uint32_t cost_now() {
+    return uint32_t(now_us());
+}
 
-size_t stack_size() { return chip::stack_size(); }
-size_t stack_high_water() { return chip::stack_high_water(); }
-const uint8_t* build_id() { return chip::build_id(); }
+size_t stack_size() {
+    return chip::stack_size();
+}
+size_t stack_high_water() {
+    return chip::stack_high_water();
+}
+const uint8_t* build_id() {
+    return chip::build_id();
+}
 
 }  // namespace lockstep::board
 
@@ -100,4 +118,6 @@ extern "C" void board_interrupt() {
     lockstep::board::uart1.interrupt();
 }
 
-extern "C" void board_nmi() { lockstep::board::reset_note.watchdog_barked = 1; }
+extern "C" void board_nmi() {
+    lockstep::board::reset_note.watchdog_barked = 1;
+}

@@ -7,18 +7,21 @@ namespace {
 
 using namespace wire;
 
-constexpr uint32_t kFifoSeconds = 8;       // at most; signal time
-constexpr uint32_t kMinCapacity = 64;      // samples
+constexpr uint32_t kFifoSeconds = 8;   // at most; signal time
+constexpr uint32_t kMinCapacity = 64;  // samples
 // On the line at once: half a second of signal, so that little of an old run is in the way of a new one.
 constexpr uint32_t kWindowsPerSecond = 2;
-constexpr uint32_t kPrimeMs = 250;         // signals that wait before the first sample is released
+constexpr uint32_t kPrimeMs = 250;  // signals that wait before the first sample is released
 constexpr uint64_t kPrimePatienceUs = 2000000;
 constexpr uint64_t kCreditPeriodUs = 20000;
 constexpr uint64_t kCreditRepeatUs = 500000;  // a credit that was lost costs no more than this
-constexpr uint64_t kReadyPeriodUs = 500000;  // how often a missing table is asked for
+constexpr uint64_t kReadyPeriodUs = 500000;   // how often a missing table is asked for
+constexpr uint64_t kMaxAheadUs = 100000;      // of a stream that waits for its samples
 constexpr int kPollSamples = 64;
 
-uint32_t ceil_rate(const StreamDescription& d) { return (d.rate_num + d.rate_den - 1) / d.rate_den; }
+uint32_t ceil_rate(const StreamDescription& d) {
+    return (d.rate_num + d.rate_den - 1) / d.rate_den;
+}
 
 }  // namespace
 
@@ -44,23 +47,34 @@ bool Injected::receive() {
 void Injected::on_frame(void* self, const FrameView& frame) {
     Injected& me = *static_cast<Injected*>(self);
     switch (InjectType(frame.type)) {
-        case InjectType::begin: me.on_begin(frame.payload); break;
-        case InjectType::stream: me.on_stream(frame.payload); break;
+        case InjectType::begin:
+            me.on_begin(frame.payload);
+            break;
+        case InjectType::stream:
+            me.on_stream(frame.payload);
+            break;
         case InjectType::commit:
             if (!me.receiving_) break;
             me.ready_code_ = me.commit();
             me.ready_due_ = true;
             if (me.ready_code_ != Code::ok) me.drop_table();
             break;
-        case InjectType::samples: me.on_samples(frame.payload); break;
-        case InjectType::gap: me.on_gap(frame.payload); break;
-        case InjectType::end: me.on_end(frame.payload); break;
+        case InjectType::samples:
+            me.on_samples(frame.payload);
+            break;
+        case InjectType::gap:
+            me.on_gap(frame.payload);
+            break;
+        case InjectType::end:
+            me.on_end(frame.payload);
+            break;
         case InjectType::reset:
             me.drop_table();
             me.changed_ = true;
             me.ready_code_ = Code::not_ready;
             break;
-        default: break;
+        default:
+            break;
     }
 }
 
@@ -87,7 +101,8 @@ void Injected::on_begin(Bytes payload) {
 void Injected::on_stream(Bytes payload) {
     InjectStream m;
     ChannelDescription page[kPageChannels];
-    if (!receiving_ || !decode(payload, &m, Span<ChannelDescription>(page)) || m.description.stream >= table_size_)
+    if (!receiving_ || !decode(payload, &m, Span<ChannelDescription>(page)) ||
+        m.description.stream >= table_size_)
         return;
     const StreamDescription& d = m.description;
     Stream& s = stream_[d.stream];
@@ -101,7 +116,8 @@ void Injected::on_stream(Bytes payload) {
         s.description = d;
         s.start_us = m.start_us;
     }
-    if (d.first_channel != s.described || s.channels.size() < size_t(d.first_channel) + d.page_channels) return;
+    if (d.first_channel != s.described || s.channels.size() < size_t(d.first_channel) + d.page_channels)
+        return;
     for (size_t c = 0; c < d.page_channels; ++c)
         s.channels[d.first_channel + c] = page[c];
     s.described = uint16_t(s.described + d.page_channels);
@@ -112,7 +128,8 @@ Code Injected::commit() {
     for (size_t i = 0; i < table_size_; ++i) {
         Stream& s = stream_[i];
         StreamDescription& d = s.description;
-        if (d.channels == 0 || s.described != d.channels || s.channels.size() != d.channels) return Code::invalid;
+        if (d.channels == 0 || s.described != d.channels || s.channels.size() != d.channels)
+            return Code::invalid;
         for (size_t j = 0; j < i; ++j)
             if (strcmp(d.name, stream_[j].description.name) == 0) return Code::invalid;
         if (row_bytes(d) > kMaxPayload - kDataHeader || d.rate_den > 1000000) return Code::out_of_range;
@@ -131,7 +148,8 @@ Code Injected::commit() {
         Stream& s = stream_[i];
         const uint64_t wanted = ceil_rate(s.description) * ms / 1000;
         s.capacity = uint32_t(wanted < kMinCapacity ? kMinCapacity : wanted);
-        const uint64_t window = uint64_t(ceil_rate(s.description)) * speed_permille_ / 1000 / kWindowsPerSecond;
+        const uint64_t window =
+            uint64_t(ceil_rate(s.description)) * speed_permille_ / 1000 / kWindowsPerSecond;
         s.window = uint32_t(window < kMinCapacity / 2 ? kMinCapacity / 2 : window);
         const size_t size = s.capacity * row_bytes(s.description);
         if (memory_.size() - used < size) return Code::no_space;
@@ -224,13 +242,14 @@ void Injected::stop() {
 }
 
 bool Injected::primed(const Stream& s) const {
-    const uint64_t samples = uint64_t(ceil_rate(s.description)) * kPrimeMs / 1000 * speed_permille_ / 1000 + 1;
+    const uint64_t samples =
+        uint64_t(ceil_rate(s.description)) * kPrimeMs / 1000 * speed_permille_ / 1000 + 1;
     const uint32_t ready = s.next_in - s.next_out;
     return s.ended || ready >= samples || s.stored >= s.capacity / 2;
 }
 
-uint64_t Injected::due(const Stream& s) const {
-    const uint64_t signal = sample_time_us(s.start_us, s.next_out, s.description.rate_num, s.description.rate_den);
+uint64_t Injected::due(const Stream& s, uint32_t index) const {
+    const uint64_t signal = sample_time_us(s.start_us, index, s.description.rate_num, s.description.rate_den);
     return origin_us_ + (speed_permille_ == 1000 ? signal : signal * 1000 / speed_permille_);
 }
 
@@ -245,13 +264,20 @@ bool Injected::poll(uint64_t now_us, SampleSink& sink) {
         fresh_ = false;
         origin_us_ = now_us;
         for (size_t i = 0; i < table_size_; ++i)
-            stream_[i].due_us = due(stream_[i]);
+            stream_[i].due_us = due(stream_[i], 0);
+    }
+    // A stream whose samples have not come holds the others back: they stay together, all of them late.
+    uint64_t horizon = now_us;
+    for (size_t i = 0; i < table_size_; ++i) {
+        const Stream& s = stream_[i];
+        const uint64_t until = s.ended ? horizon : due(s, s.next_in) + kMaxAheadUs;
+        if (until < horizon) horizon = until;
     }
     int budget = kPollSamples;
     for (size_t i = 0; i < table_size_; ++i) {
         Stream& s = stream_[i];
         const StreamDescription& d = s.description;
-        while (budget > 0 && s.due_us <= now_us && s.next_out != s.next_in) {
+        while (budget > 0 && s.due_us <= horizon && s.next_out != s.next_in) {
             const bool gap = s.gaps != 0 && s.gap[0].first == s.next_out;
             if (gap) {
                 if (d.enabled) sink.lost(i);
@@ -270,7 +296,7 @@ bool Injected::poll(uint64_t now_us, SampleSink& sink) {
                 if (d.enabled) sink.sample(i, values, stamp);
             }
             ++s.next_out;
-            s.due_us = due(s);
+            s.due_us = due(s, s.next_out);
             --budget;
         }
     }

@@ -23,8 +23,12 @@ class Injected final : public Sensor {
     bool take_changed();
 
     size_t streams() const override { return active_ ? table_size_ : 0; }
-    const wire::StreamDescription& description(size_t stream) const override { return stream_[stream].description; }
-    Span<const wire::ChannelDescription> channels(size_t stream) const override { return stream_[stream].channels; }
+    const wire::StreamDescription& description(size_t stream) const override {
+        return stream_[stream].description;
+    }
+    Span<const wire::ChannelDescription> channels(size_t stream) const override {
+        return stream_[stream].channels;
+    }
     Code configure(const wire::Configure& wish) override;
     void start(uint64_t now_us) override;
     void stop() override;
@@ -75,13 +79,13 @@ class Injected final : public Sensor {
     bool skip_to(Stream* s, uint32_t first);
     bool primed(const Stream& s) const;
     uint32_t limit(const Stream& s) const;
-    uint64_t due(const Stream& s) const;
+    uint64_t due(const Stream& s, uint32_t index) const;
     void send(wire::InjectType type, Bytes payload);
 
     PortState port_[kPorts];
     size_t ports_ = 0;
-    size_t from_ = 0;    // port of the frame at hand
-    size_t peer_ = 0;    // port that the table came from
+    size_t from_ = 0;  // port of the frame at hand
+    size_t peer_ = 0;  // port that the table came from
     uint16_t sequence_ = 0;
     MutableBytes memory_;
     wire::ChannelDescription channel_[kChannelPool];

@@ -11,18 +11,20 @@ constexpr float kEegUv = 0.022351744455307063f;  // 4.5 V / 24 / (2^23 - 1)
 constexpr float kG = 1.0f / 2048;
 constexpr float kDps = 2000.0f / 32768;
 
-constexpr ChannelDescription kEeg[] = {
-    {"EXG1", "uV", kEegUv, 0}, {"EXG2", "uV", kEegUv, 0}, {"EXG3", "uV", kEegUv, 0}, {"EXG4", "uV", kEegUv, 0},
-    {"EXG5", "uV", kEegUv, 0}, {"EXG6", "uV", kEegUv, 0}, {"EXG7", "uV", kEegUv, 0}, {"EXG8", "uV", kEegUv, 0}};
+constexpr ChannelDescription kEeg[] = {{"EXG1", "uV", kEegUv, 0}, {"EXG2", "uV", kEegUv, 0},
+                                       {"EXG3", "uV", kEegUv, 0}, {"EXG4", "uV", kEegUv, 0},
+                                       {"EXG5", "uV", kEegUv, 0}, {"EXG6", "uV", kEegUv, 0},
+                                       {"EXG7", "uV", kEegUv, 0}, {"EXG8", "uV", kEegUv, 0}};
 constexpr ChannelDescription kGsr[] = {{"EDA", "uS", 0.001f, 0}};
 constexpr ChannelDescription kImu[] = {{"acc_x", "g", kG, 0},        {"acc_y", "g", kG, 0},
                                        {"acc_z", "g", kG, 0},        {"gyro_x", "deg/s", kDps, 0},
                                        {"gyro_y", "deg/s", kDps, 0}, {"gyro_z", "deg/s", kDps, 0}};
-constexpr ChannelDescription kPpg[] = {{"red", "count", 1, 0}, {"infrared", "count", 1, 0}, {"green", "count", 1, 0}};
+constexpr ChannelDescription kPpg[] = {
+    {"red", "count", 1, 0}, {"infrared", "count", 1, 0}, {"green", "count", 1, 0}};
 
 // One period over 2^32 of phase, -32768..32767: two parabolas, within 6 % of a sine.
 int32_t wave(uint32_t phase) {
-    const int32_t x = int32_t(phase >> 16) - 32768;           // -32768..32767
+    const int32_t x = int32_t(phase >> 16) - 32768;  // -32768..32767
     const int32_t magnitude = x < 0 ? -x : x;
     return -((x * (32768 - magnitude)) >> 13);
 }
@@ -102,7 +104,9 @@ void Synthetic::init() {
     }
 }
 
-Span<const ChannelDescription> Synthetic::channels(size_t stream) const { return kSignals[stream].channels; }
+Span<const ChannelDescription> Synthetic::channels(size_t stream) const {
+    return kSignals[stream].channels;
+}
 
 Code Synthetic::configure(const wire::Configure& wish) {
     wire::StreamDescription& d = description_[wish.stream];

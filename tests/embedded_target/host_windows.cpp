@@ -42,17 +42,19 @@ int main(int argc, char** argv) {
                 view.push_back({c.name.c_str(), c.unit.c_str(), c.scale, c.offset});
             bound = model::bind_channels(plan, i, {info.kind.c_str(), info.rate_num, info.rate_den},
                                          Span<const model::ChannelView>(view.data(), view.size()),
-                                         Span<uint16_t>(channel[i].data(), n), Span<float>(scale[i].data(), n),
-                                         Span<float>(offset[i].data(), n));
+                                         Span<uint16_t>(channel[i].data(), n),
+                                         Span<float>(scale[i].data(), n), Span<float>(offset[i].data(), n));
             stream_of[i] = s;
-            inputs[i] = {channel[i].data(), scale[i].data(), offset[i].data(), uint16_t(info.channels.size()), false};
+            inputs[i] = {channel[i].data(), scale[i].data(), offset[i].data(), uint16_t(info.channels.size()),
+                         false};
         }
         if (!bound) return 1;
     }
     model::Runner runner;
     const size_t need = model::Runner::memory_needed(plan, 2000);
-    if (runner.bind(plan, model::all_operators(), Span<const model::InputBinding>(inputs.data(), inputs.size()),
-                    aligned(need), 2000) != Code::ok)
+    if (runner.bind(plan, model::all_operators(),
+                    Span<const model::InputBinding>(inputs.data(), inputs.size()), aligned(need),
+                    2000) != Code::ok)
         return 1;
     // One sample at a time, in the order of the stamps: another cut into blocks than the board's.
     std::vector<uint64_t> next(plan.inputs());

@@ -13,7 +13,7 @@ from bench import BOARDS, SOURCE, Board, demo_recordings
 
 RECORDINGS = ",".join(str(SOURCE / "resources/recordings" / f"{n}.csv") for n in ("eeg", "gsr", "imu", "ppg"))
 PLANS = sorted((SOURCE / "resources/models").glob("*/*.lsplan"))
-WINDOWS = 4  # at least, of every model
+WINDOWS = 3  # at least, of every model
 
 
 def host_windows(plan, seconds=40):
