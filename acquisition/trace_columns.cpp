@@ -19,13 +19,14 @@ struct Range {
     }
 };
 
-// The line between two neighbouring samples, where it crosses the column's edges.
+// The line between two neighbouring samples, where it crosses the column's edges; a sample on the right
+// edge counts too, so that it cannot matter on which side of it rounding puts the edge.
 void cross(const RowValues& values, uint64_t row, double ta, double tb, double c0, double c1, Range* range) {
     float a = 0;
     float b = 0;
     if (tb <= ta || !values.value(row - 1, &a) || !values.value(row, &b)) return;
     for (double edge : {c0, c1}) {
-        if (edge > ta && edge < tb) range->add(a + (b - a) * float((edge - ta) / (tb - ta)));
+        if (edge > ta && edge <= tb) range->add(a + (b - a) * float((edge - ta) / (tb - ta)));
     }
 }
 

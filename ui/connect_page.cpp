@@ -177,11 +177,11 @@ void ConnectPage::reload(const WorkbenchStatus& status) {
     for (const FoundDevice& d : found_) {
         auto* item = new QListWidgetItem(icon(Icon::plug, colors().dim), QString::fromStdString(d.text));
         item->setToolTip(QString::fromStdString(d.uri));
-        item->setSizeHint(QSize(0, 38));
+        item->setSizeHint(QSize(0, 40));
         list_->addItem(item);
     }
     list_->blockSignals(false);
-    list_->setFixedHeight(std::min(6, int(found_.size())) * 40 + 4);
+    list_->setFixedHeight(std::min(6, int(found_.size())) * 40);
     int row = 0;
     bool known = false;
     for (size_t i = 0; i < found_.size(); ++i) {

@@ -15,6 +15,7 @@ namespace {
 double tick_step(double span, double width) {
     for (double step : {0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0,
                         3600.0, 7200.0, 21600.0}) {
+        if (step < 1 && span > 3) continue;
         if (width * step / span >= 62) return step;
     }
     return 43200;
@@ -131,7 +132,7 @@ void LaneView::paint_names(QPainter* painter) {
         painter->drawText(QRectF(row.left(), middle - 14, row.width(), 15), Qt::AlignLeft | Qt::AlignVCenter,
                           name);
         painter->setFont(text_font(7));
-        painter->setPen(lane.hint.endsWith("hum") ? c.warn : c.bad);
+        painter->setPen(!lane.hint.endsWith("hum") ? c.bad : remove_dc_ ? c.faint : c.warn);
         painter->drawText(QRectF(row.left(), middle, row.width(), 13), Qt::AlignLeft | Qt::AlignVCenter,
                           lane.hint);
     }
@@ -182,7 +183,7 @@ void LaneView::paint_axis(QPainter* painter) {
             if (x < plot.left() - 1 || x > plot.right() + 1) continue;
             painter->fillRect(QRectF(x, plot.bottom() + 1, 1, 3), c.grid);
             // The sweep's head passes over a label without two of them meeting.
-            if (std::abs(x - head) < 22 || (std::abs(x - last_x) < 40)) continue;
+            if (std::abs(x - head) < 46 || (std::abs(x - last_x) < 40)) continue;
             last_x = x;
             painter->setPen(c.dim);
             const double left = std::clamp(x - 34, double(plot.left()) - 8, double(plot.right()) - 60);
@@ -252,11 +253,12 @@ void LaneView::paint_label(QPainter* painter, const Label& label, bool selected,
     const QColor color = class_color(tool_.classes(), label.label_class);
     double top = plot.top();
     double bottom = plot.bottom() + 1;
+    double scope_top = top;
     if (label.stream >= 0) {
         bool found = false;
         for (const Group& g : lanes_.groups) {
             if (g.stream != label.stream) continue;
-            top = plot.top() + g.top / ratio();
+            top = scope_top = plot.top() + g.top / ratio();
             bottom = top + g.height / ratio();
             found = true;
         }
@@ -265,7 +267,7 @@ void LaneView::paint_label(QPainter* painter, const Label& label, bool selected,
             top = plot.top() + lane.top / ratio();
             bottom = top + lane.height / ratio();
         }
-        if (!found) top = bottom;
+        if (!found) return;  // its stream is hidden
     }
     QColor fill = color;
     fill.setAlphaF(selected ? 0.20 : 0.085);
@@ -291,7 +293,11 @@ void LaneView::paint_label(QPainter* painter, const Label& label, bool selected,
         QString text = QString::fromStdString(label.label_class).replace('_', ' ');
         if (!label.note.empty()) text += QStringLiteral(" · ") + QString::fromStdString(label.note);
         if (open && !selected) text += QStringLiteral(" …");
-        const QRectF chip(x0, 5, point ? 8 : std::max(width, 3.0), kLabelRow - 9);
+        // A label of one stream keeps its chip at that stream, in the head above its lanes.
+        const bool scoped = label.stream >= 0;
+        const double chip_top = scoped ? scope_top - 15 : 5;
+        const double chip_height = scoped ? 13 : kLabelRow - 9;
+        const QRectF chip(x0, chip_top, point ? 8 : std::max(width, 3.0), chip_height);
         painter->setRenderHint(QPainter::Antialiasing, width > 6 || point);
         painter->setPen(Qt::NoPen);
         painter->setBrush(mix(colors().canvas, color,
@@ -300,9 +306,9 @@ void LaneView::paint_label(QPainter* painter, const Label& label, bool selected,
                                                                : 0.20));
         if (point) {
             QPainterPath mark;
-            mark.moveTo(x0 + 0.5, kLabelRow - 2);
-            mark.lineTo(x0 - 4.5, kLabelRow - 11);
-            mark.lineTo(x0 + 5.5, kLabelRow - 11);
+            mark.moveTo(x0 + 0.5, chip.bottom() + 2);
+            mark.lineTo(x0 - 4.5, chip.bottom() - 7);
+            mark.lineTo(x0 + 5.5, chip.bottom() - 7);
             mark.closeSubpath();
             painter->setBrush(color);
             painter->drawPath(mark);
@@ -310,8 +316,8 @@ void LaneView::paint_label(QPainter* painter, const Label& label, bool selected,
             painter->drawRoundedRect(chip, std::min(4.0, chip.width() / 2), std::min(4.0, chip.width() / 2));
         }
         painter->setRenderHint(QPainter::Antialiasing, false);
-        if (!point && chip.width() > 26) {
-            painter->setFont(text_font(8, true));
+        if (!point && (chip.width() > 44 || chip.width() > metrics.horizontalAdvance(text) + 14)) {
+            painter->setFont(scoped ? text_font(7, true) : text_font(8, true));
             const QColor on_full = colors().canvas;
             painter->setPen(selected || open ? on_full : mix(color, colors().text, 0.35));
             painter->drawText(chip.adjusted(7, 0, -5, 0), Qt::AlignLeft | Qt::AlignVCenter,

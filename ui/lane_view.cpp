@@ -119,7 +119,7 @@ void LaneView::tick() {
                    streams[i].channels.size() == streams_[i].channels.size();
         }
         if (!same) refresh();
-        update_hints();
+        if (!paused_) update_hints();
         const QRect plot = plot_rect();
         if (following()) {
             update(0, 0, width(), kLabelRow);

@@ -50,6 +50,15 @@ double tone_share(const std::vector<float>& x, double hz, double rate) {
     return power > 0 ? 2 * (re * re + im * im) / (power * double(x.size())) : 0;
 }
 
+// Finer than 1-2-5, for scales that nobody reads but from their bar.
+double room_for(double v) {
+    const double decade = std::pow(10, std::floor(std::log10(v)));
+    for (double step : {1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5}) {
+        if (step * decade >= v) return step * decade;
+    }
+    return 10 * decade;
+}
+
 }  // namespace
 
 QString unit_text(const std::string& unit) {
@@ -113,7 +122,8 @@ void LaneSet::build(const std::vector<StreamInfo>& streams,
         for (size_t c = 0; c < info.channels.size(); ++c) {
             if (choice.hidden.count(int(c))) continue;
             const QString own = unit_text(info.channels[c].unit);
-            if (units < 0 || own != unit) {
+            // Light of different colours comes back at quite different strengths.
+            if (units < 0 || own != unit || info.kind == "ppg") {
                 unit = own;
                 ++units;
                 Scale scale{int(s),
@@ -188,7 +198,7 @@ const Lane* LaneSet::lane_at(int y) const {
 
 bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
     constexpr int kColumns = 256;
-    constexpr double kRoom = 1.25;  // of the range, so that a trace does not touch its lane's edges
+    constexpr double kRoom = 1.15;  // of the range, so that a trace does not touch its lane's edges
     bool changed = false;
     for (Scale& scale : set->scales) {
         const double begin = std::max(t0, source.begin_time(scale.stream));
@@ -196,6 +206,7 @@ bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
         if (end - begin <= 0) continue;
         std::vector<float> ranges;
         std::vector<double> middles;
+        std::vector<double> halves;
         for (int i = 0; i < scale.lanes; ++i) {
             const Lane& lane = set->lanes[size_t(scale.first_lane + i)];
             Extent extents[kColumns];
@@ -211,14 +222,15 @@ bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
             const double top = quantile(&high, 0.98);
             if (!low.empty()) ranges.push_back(float(top - bottom));
             middles.push_back((bottom + top) / 2);
+            halves.push_back((top - bottom) / 2);
         }
         if (ranges.empty()) continue;
         // Of many channels alike, a bad one must not set the scale.
         const double range = ranges.size() >= 4 ? quantile(&ranges, 0.6)
                                                 : double(*std::max_element(ranges.begin(), ranges.end()));
         if (scale.automatic) {
-            const double wanted = nice_above(std::max(range * kRoom, 1e-6));
-            if (!scale.valid || range > scale.amplitude || wanted < 0.45 * scale.amplitude) {
+            const double wanted = room_for(std::max(range * kRoom, 1e-6));
+            if (!scale.valid || range > scale.amplitude || wanted < 0.6 * scale.amplitude) {
                 changed = changed || wanted != scale.amplitude;
                 scale.amplitude = wanted;
                 scale.valid = true;
@@ -226,7 +238,10 @@ bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
         }
         for (int i = 0; i < scale.lanes; ++i) {
             Lane& lane = set->lanes[size_t(scale.first_lane + i)];
-            if (std::abs(middles[size_t(i)] - lane.base) <= 0.2 * scale.amplitude) continue;
+            // A level that still fits stays where it is.
+            const double off = std::abs(middles[size_t(i)] - lane.base);
+            if (off + halves[size_t(i)] <= 0.5 * scale.amplitude && off <= 0.3 * scale.amplitude) continue;
+            if (off <= 0.05 * scale.amplitude) continue;
             lane.base = middles[size_t(i)];
             changed = true;
         }

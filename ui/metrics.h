@@ -12,7 +12,7 @@ constexpr int kStrip = 76;     // scale bars, right of the plots
 constexpr int kLabelRow = 26;  // label chips above the lanes
 constexpr int kAxisRow = 24;   // mm:ss below the lanes
 constexpr int kGroupHead = 8;  // above each stream's lanes
-constexpr int kGroupGap = 8;
+constexpr int kGroupGap = 3;
 
 // "m:ss", "h:mm:ss"; with decimals when `decimals` > 0.
 inline QString clock_text(double seconds, int decimals = 0) {

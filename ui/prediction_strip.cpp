@@ -181,9 +181,13 @@ void PredictionStrip::paint_model(QPainter* painter, size_t m, int top) {
             painter->drawRoundedRect(box, 3, 3);
             painter->setPen(mix(run_color, c.text, 0.25));
             painter->setFont(cell_font);
-            if (box.width() > 18)
-                painter->drawText(box.adjusted(5, 0, -3, 0), Qt::AlignLeft | Qt::AlignVCenter,
-                                  metrics.elidedText(run_text, Qt::ElideRight, box.width() - 8));
+            // In full, else the value without its unit, else nothing: no stumps.
+            const QString shorter = model.classifier ? QString() : run_text.section(' ', 0, 0);
+            for (const QString& words : {run_text, shorter}) {
+                if (metrics.horizontalAdvance(words) > box.width() - 8) continue;
+                painter->drawText(box.adjusted(5, 0, -3, 0), Qt::AlignLeft | Qt::AlignVCenter, words);
+                break;
+            }
             run = QRectF();
         };
         for (const WindowRow& row : rows_) {

@@ -93,10 +93,10 @@ QToolButton:checked { background: @pressed; color: @text; }
 QToolButton#segment { padding: 4px 8px; border-radius: 5px; min-width: 16px; }
 QToolButton#segment:checked { background: @accent; color: @accent_text; }
 QToolButton::menu-indicator { image: none; width: 0; }
-QLineEdit, QComboBox, QPlainTextEdit { background: @field; border: 1px solid @border; border-radius: 6px; padding: 5px 8px;
+QLineEdit, QPlainTextEdit { min-height: 19px; background: @field; border: 1px solid @border; border-radius: 6px; padding: 5px 8px;
   color: @text; selection-background-color: @accent; selection-color: @accent_text; }
-QLineEdit:focus, QComboBox:focus, QPlainTextEdit:focus { border-color: @accent; }
-QComboBox::drop-down { border: none; width: 18px; }
+QLineEdit:focus, QPlainTextEdit:focus { border-color: @accent; }
+QComboBox { min-height: 27px; }
 QListWidget { background: transparent; border: none; outline: none; }
 QListWidget::item { border-radius: 6px; padding: 8px 10px; margin: 1px 0; color: @text; }
 QListWidget::item:hover { background: @hover; }
