@@ -74,12 +74,9 @@ nlohmann::json to_json(const RecoveryReport& r) {
 Result<std::string> in_child(const std::string& path, const std::function<Result<std::string>()>& work) {
     int ends[2];
     if (::pipe(ends) != 0) return tl::make_unexpected(system_error("cannot start a child process", path, errno));
-    pid_t child = 0;
-    {
-        // No other thread is inside HDF5 while the process is copied.
-        const auto held = h5::lock();
-        child = ::fork();
-    }
+    // Should another thread be inside HDF5 at this instant, the child waits for it in vain and the time
+    // limit ends it; the lock cannot be held here, because a child cannot unlock its parent's mutex.
+    const pid_t child = ::fork();
     if (child < 0) {
         const int code = errno;
         ::close(ends[0]);

@@ -44,7 +44,7 @@ TEST_F(Storage, AJournalTornAnywhereGivesEverythingBeforeTheTear) {
     {
         auto journal = JournalWriter::create(path);
         ASSERT_TRUE(journal);
-        for (size_t i = 0; i < 40; ++i) {
+        for (size_t i = 0; i < 16; ++i) {
             (*journal)->add(events[i]);
             ASSERT_TRUE((*journal)->flush());
             ends.push_back((*journal)->size());
@@ -52,8 +52,8 @@ TEST_F(Storage, AJournalTornAnywhereGivesEverythingBeforeTheTear) {
     }
     const std::string all = content(path);
     ASSERT_EQ(all.size(), ends.back());
-    for (size_t size = 0; size <= all.size(); ++size) {
-        put(path, all.substr(0, size));
+    for (size_t size = all.size() + 1; size-- > 0;) {
+        fs::resize_file(path, size);
         size_t got = 0;
         const auto report = read_journal(path, [&](RecordKind, Bytes payload) {
             EXPECT_EQ(std::vector<uint8_t>(payload.begin(), payload.end()), bytes_of(events[got++]));

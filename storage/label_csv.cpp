@@ -1,0 +1,171 @@
+#include "storage/label_csv.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+
+namespace lockstep::storage {
+namespace {
+
+constexpr size_t kMaxBytes = 64u << 20;
+const char* const kNames[] = {"start_s", "stop_s", "class", "stream", "channel", "source", "confidence", "note"};
+enum Field { start_s, stop_s, label_class, stream, channel, source, confidence, note, field_count };
+
+// One record from `at` on; false at the end of the text or when a quote is not closed (*broken).
+bool next_record(const std::string& text, size_t* at, int* line, std::vector<std::string>* fields, bool* broken) {
+    fields->clear();
+    if (*at >= text.size()) return false;
+    fields->emplace_back();
+    bool quoted = false;
+    for (; *at < text.size(); ++*at) {
+        const char c = text[*at];
+        if (c == '\n') ++*line;
+        if (quoted) {
+            if (c != '"') {
+                fields->back().push_back(c);
+            } else if (*at + 1 < text.size() && text[*at + 1] == '"') {
+                fields->back().push_back('"');
+                ++*at;
+            } else {
+                quoted = false;
+            }
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == ',') {
+            fields->emplace_back();
+        } else if (c == '\n') {
+            ++*at;
+            return true;
+        } else if (c != '\r') {
+            fields->back().push_back(c);
+        }
+    }
+    *broken = quoted;
+    return !quoted;
+}
+
+bool number(const std::string& text, double* out) {
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), *out);
+    return code == std::errc() && end == text.data() + text.size() && std::isfinite(*out);
+}
+
+std::string quoted(const std::string& text) {
+    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+    std::string out = "\"";
+    for (const char c : text) {
+        if (c == '"') out.push_back('"');
+        out.push_back(c);
+    }
+    return out + "\"";
+}
+
+// The shortest text that reads back as the same number.
+std::string shortest(double v) {
+    char buffer[40];
+    const auto [end, code] = std::to_chars(buffer, buffer + sizeof buffer, v);
+    return code == std::errc() ? std::string(buffer, end) : "nan";
+}
+
+}  // namespace
+
+Result<std::vector<LabelLine>> read_label_csv(const std::string& path) {
+    std::string text;
+    if (path == "-") {
+        text.assign(std::istreambuf_iterator<char>(std::cin), {});
+    } else {
+        std::ifstream file(path, std::ios::binary);
+        if (!file) return fail(ErrorKind::usage, "cannot open the label file", path);
+        text.resize(kMaxBytes + 1);
+        file.read(text.data(), std::streamsize(text.size()));
+        text.resize(size_t(file.gcount()));
+    }
+    if (text.size() > kMaxBytes) return fail(ErrorKind::usage, "the label file is larger than 64 MB", path);
+    return parse_label_csv(text, path);
+}
+
+Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const std::string& where) {
+    size_t at = text.rfind("\xEF\xBB\xBF", 0) == 0 ? 3 : 0;
+    int line = 1;
+    bool broken = false;
+    std::vector<std::string> fields;
+    const auto wrong = [&](int number_of_line, const std::string& what) {
+        return fail(ErrorKind::usage, what, where + ": line " + std::to_string(number_of_line),
+                    "the header is start_s,stop_s,class,stream,channel; times are seconds");
+    };
+    if (!next_record(text, &at, &line, &fields, &broken)) return wrong(1, "the label file is empty");
+    int column[field_count];
+    std::fill(std::begin(column), std::end(column), -1);
+    for (size_t i = 0; i < fields.size(); ++i)
+        for (int f = 0; f < field_count; ++f)
+            if (fields[i] == kNames[f]) column[f] = int(i);
+    for (const Field f : {start_s, stop_s, label_class})
+        if (column[f] < 0) return wrong(1, std::string("the column ") + kNames[f] + " is missing");
+
+    std::vector<LabelLine> lines;
+    for (int first_line = line; next_record(text, &at, &line, &fields, &broken); first_line = line) {
+        if (fields.size() == 1 && fields[0].empty()) continue;
+        const auto value = [&](Field f) {
+            return column[f] >= 0 && size_t(column[f]) < fields.size() ? fields[size_t(column[f])] : std::string();
+        };
+        LabelLine l;
+        l.line = first_line;
+        if (!number(value(start_s), &l.label.start)) return wrong(first_line, "start_s \"" + value(start_s) + "\" is not a time");
+        l.label.stop = l.label.start;
+        if (!value(stop_s).empty() && !number(value(stop_s), &l.label.stop))
+            return wrong(first_line, "stop_s \"" + value(stop_s) + "\" is not a time");
+        if (l.label.stop < l.label.start) return wrong(first_line, "the label stops before it starts");
+        l.label.label_class = value(label_class);
+        if (l.label.label_class.empty()) return wrong(first_line, "the label has no class");
+        l.stream = value(stream);
+        l.channel = value(channel);
+        if (l.stream.empty() && !l.channel.empty()) return wrong(first_line, "a channel needs its stream");
+        if (!value(source).empty()) l.label.source = value(source);
+        if (!value(confidence).empty() && !number(value(confidence), &l.label.confidence))
+            return wrong(first_line, "confidence \"" + value(confidence) + "\" is not a number");
+        l.label.note = value(note);
+        lines.push_back(std::move(l));
+    }
+    if (broken) return wrong(line, "a quote is not closed");
+    return lines;
+}
+
+Result<Label> resolve(const LabelLine& line, const std::vector<StreamInfo>& streams) {
+    Label label = line.label;
+    const std::string where = "label line " + std::to_string(line.line);
+    if (line.stream.empty()) return label;
+    const auto found = std::find_if(streams.begin(), streams.end(), [&](const StreamInfo& s) { return s.name == line.stream; });
+    if (found == streams.end()) return fail(ErrorKind::usage, "the session has no stream \"" + line.stream + "\"", where);
+    label.stream = int(found - streams.begin());
+    if (line.channel.empty()) return label;
+    const auto& channels = found->channels;
+    const auto named = std::find_if(channels.begin(), channels.end(), [&](const ChannelInfo& c) { return c.name == line.channel; });
+    if (named != channels.end()) {
+        label.channel = int(named - channels.begin());
+        return label;
+    }
+    double index = -1;
+    if (!number(line.channel, &index) || index < 0 || index >= double(channels.size()) || index != std::floor(index))
+        return fail(ErrorKind::usage, "stream " + line.stream + " has no channel \"" + line.channel + "\"", where);
+    label.channel = int(index);
+    return label;
+}
+
+std::string label_csv(const std::vector<Label>& labels, const std::vector<StreamInfo>& streams) {
+    std::string out = "start_s,stop_s,class,stream,channel,source,confidence,note\n";
+    for (const Label& l : labels) {
+        const bool has_stream = l.stream >= 0 && size_t(l.stream) < streams.size();
+        const StreamInfo* s = has_stream ? &streams[size_t(l.stream)] : nullptr;
+        out += shortest(l.start) + "," + (l.stop == l.start ? "" : shortest(l.stop)) + "," + quoted(l.label_class) + "," +
+               (s != nullptr ? quoted(s->name) : "") + ",";
+        if (s != nullptr && l.channel >= 0 && size_t(l.channel) < s->channels.size()) out += quoted(s->channels[size_t(l.channel)].name);
+        out += "," + quoted(l.source) + "," + shortest(l.confidence) + "," + quoted(l.note) + "\n";
+    }
+    return out;
+}
+
+}  // namespace lockstep::storage

@@ -1,0 +1,30 @@
+// Labels as CSV: header `start_s,stop_s,class,stream,channel`, then optionally `source,confidence,note`.
+// stop_s empty = point; stream and channel empty = all. A stream is named, a channel named or numbered
+// from 0. Fields may be quoted as RFC 4180 says.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "acquisition/error.h"
+#include "acquisition/event.h"
+
+namespace lockstep::storage {
+
+// A line whose stream is not looked up yet: a script is read before a device is connected.
+struct LabelLine {
+    Label label;  // without stream and channel
+    std::string stream;
+    std::string channel;
+    int line = 0;
+};
+
+Result<std::vector<LabelLine>> read_label_csv(const std::string& path);  // "-": standard input
+Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const std::string& where);
+
+// The label with its stream and channel found among `streams` (by session index).
+Result<Label> resolve(const LabelLine& line, const std::vector<StreamInfo>& streams);
+
+std::string label_csv(const std::vector<Label>& labels, const std::vector<StreamInfo>& streams);
+
+}  // namespace lockstep::storage
