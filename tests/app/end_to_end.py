@@ -1,0 +1,135 @@
+"""The main job through the real programs: record from the virtual board, report, compare, and the faults that
+must be found. An independent reader (h5py) holds the stored counts against the injected files."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import h5py
+import numpy as np
+
+SOURCE = os.environ["LOCKSTEP_SOURCE"]
+PROGRAM = os.path.join(os.environ["LOCKSTEP_BUILD"], "bin", "lockstep")
+RECORDINGS = os.path.join(SOURCE, "resources", "recordings")
+ENV = dict(os.environ)
+ENV.setdefault("LOCKSTEP_FIRMWARE_DIR", os.path.join(SOURCE, "build", "firmware"))
+ENV.setdefault("LOCKSTEP_RESOURCES", os.path.join(SOURCE, "resources"))
+
+
+def run(*arguments, timeout=90):
+    return subprocess.run([PROGRAM, *arguments], env=ENV, capture_output=True, text=True, timeout=timeout)
+
+
+def injected(name):
+    with open(os.path.join(RECORDINGS, name + ".csv"), encoding="utf-8") as f:
+        lines = [line for line in f if not line.startswith("#")]
+    return np.array([[int(v) for v in line.split(",")] for line in lines[1:]], dtype=np.int64)
+
+
+class EndToEnd(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="lockstep-app-")
+        cls.session = os.path.join(cls.folder, "session.h5")
+        cls.recorded = run("record", "virtual:mps2-an386", "--composite", "--seconds", "20", "--label-script",
+                           os.path.join(RECORDINGS, "labels.csv"), "-o", cls.session, "--json")
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def one_line(self, done, status):
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        self.assertIn("lockstep: ", done.stderr)
+
+    def copy(self, name):
+        path = os.path.join(self.folder, name)
+        shutil.copy(self.session, path)
+        return path
+
+    def test_recording_is_whole(self):
+        self.assertEqual(self.recorded.returncode, 0, self.recorded.stderr)
+        self.assertTrue(json.loads(self.recorded.stdout)["whole"], self.recorded.stderr)
+        out = os.path.join(self.folder, "report")
+        report = run("session", "report", self.session, "-o", out)
+        self.assertEqual(report.returncode, 0, report.stderr)
+        with open(os.path.join(out, "report.json"), encoding="utf-8") as f:
+            data = json.load(f)
+        self.assertEqual(set(data), {"seconds", "session", "whole", "streams", "windows", "labels", "clock", "composite"})
+        self.assertTrue(data["composite"])
+        w = data["windows"]
+        self.assertEqual(w["expected"], w["same"] + w["different"] + w["lost"] + w["outside"])
+        self.assertEqual((w["different"], w["lost"]), (0, 0))
+        self.assertGreater(data["labels"], 0)
+
+    def test_injected_file_is_stored(self):
+        with h5py.File(self.session) as f:
+            for name in ("eeg", "gsr", "imu", "ppg"):
+                stored = f["acquisition"][name]["data"][:].astype(np.int64)
+                self.assertGreater(len(stored), 100, name)
+                np.testing.assert_array_equal(stored, injected(name)[:len(stored)], name)
+
+    def test_compare_from_the_file_alone(self):
+        done = run("compare", self.session, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        data = json.loads(done.stdout)
+        self.assertEqual(len(data["list"]), data["windows"]["expected"])
+        self.assertGreater(data["host_recorded"]["compared"], 0)
+
+    def test_one_changed_sample_is_found(self):
+        path = self.copy("changed.h5")
+        with h5py.File(path, "r+") as f:
+            data = f["acquisition"]["imu"]["data"]
+            data[700, 0] = data[700, 0] + 200
+        self.assertEqual(run("session", "verify", path).returncode, 1)
+        done = run("compare", path, "--json")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        different = [w for w in json.loads(done.stdout)["list"] if w["verdict"] == "different"]
+        self.assertTrue(different)
+        for window in different:
+            self.assertEqual(window["model"], "movement")
+            self.assertEqual((window["difference"], window["stage"]), ("samples", 0), window)
+
+    def test_refusals(self):
+        self.one_line(run("record", "virtual:mps2-an386", "-o", self.session), 2)
+        self.one_line(run("record", "nothing:here", "-o", os.path.join(self.folder, "x.h5")), 2)
+        self.one_line(run("record", "serial:/dev/not-there", "-o", os.path.join(self.folder, "x.h5")), 3)
+        self.one_line(run("compare", os.path.join(RECORDINGS, "eeg.csv")), 2)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "x.h5")))
+        self.assertEqual(run("record").returncode, 2)
+        self.assertEqual(run("--help").returncode, 0)
+
+    def cut(self, name, number):
+        path = os.path.join(self.folder, name)
+        child = subprocess.Popen([PROGRAM, "record", "virtual:mps2-an386", "-o", path], env=ENV,
+                                 stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 40
+        while not os.path.exists(path + ".journal") or os.path.getsize(path + ".journal") < 40000:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        child.send_signal(number)
+        return path, child, child.communicate(timeout=30)[1]
+
+    def test_interrupt_ends_it_whole(self):
+        path, child, words = self.cut("interrupted.h5", signal.SIGINT)
+        self.assertEqual(child.returncode, 0, words)
+        self.assertEqual(run("session", "verify", path).returncode, 0)
+        self.assertFalse(os.path.exists(path + ".journal"))
+
+    def test_kill_and_repair(self):
+        path, child, _ = self.cut("killed.h5", signal.SIGKILL)
+        self.assertEqual(child.returncode, -signal.SIGKILL)
+        self.assertFalse(os.path.exists(path))
+        done = run("session", "repair", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(run("session", "verify", path).returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])
