@@ -13,8 +13,4 @@ namespace lockstep::storage {
 // were edited after the session was closed are included.
 Result<std::unique_ptr<SessionReader>> open_session(const std::string& path);
 
-// The same check, and a read of every dataset, in a child process with limits on time and memory: for
-// files of unknown origin.
-Status check_untrusted(const std::string& path);
-
 }  // namespace lockstep::storage

@@ -63,6 +63,7 @@ Result<std::unique_ptr<Recording>> Recording::start(Hub* hub, const RecordingOpt
     writer.header.start_utc_ns = now_utc_ns();
     writer.header.start_host_ns = now_host_ns();
     writer.header.software = std::string("lockstep ") + LOCKSTEP_VERSION;
+    writer.header.git_commit = LOCKSTEP_COMMIT;
     writer.header.subject = options.subject;
     writer.header.task = options.task;
     writer.header.composite = options.composite;

@@ -19,8 +19,6 @@ void add_compare(CLI::App& root, Chosen* chosen);
 void add_label(CLI::App& root, Chosen* chosen);
 void add_session(CLI::App& root, Chosen* chosen);
 void add_report(CLI::App& session, Chosen* chosen);
-void add_export(CLI::App& root, Chosen* chosen);
-void add_import(CLI::App& session, Chosen* chosen);
 void add_firmware(CLI::App& root, Chosen* chosen);
 void add_model(CLI::App& root, Chosen* chosen);
 
