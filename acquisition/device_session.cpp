@@ -159,7 +159,8 @@ void DeviceSession::on_data(int device_stream, uint8_t epoch, uint32_t first, ui
         const bool later = device_us > s.device_us;
         const double device_s = s.next == 0 ? 1e9 : later ? double(device_us - s.device_us) / 1e6 : 0;
         const bool jumped = index > s.next && !plausible(index - s.next, s.info.rate(), device_s, host_s);
-        const bool went_back = index + count <= s.next && later && s.next - index > count;
+        // Later than all that came, and yet counted lower: not a frame that comes twice.
+        const bool went_back = index + count <= s.next && device_us > s.last_us && s.next - index > count;
         if (jumped || went_back) {
             // The device restarted its counter without saying so: nothing is merged across that.
             if (host_ns - started_.host_ns < kReportNs)
@@ -195,6 +196,7 @@ void DeviceSession::on_data(int device_stream, uint8_t epoch, uint32_t first, ui
     s.seen = true;
     s.next = index + count;
     s.device_us = device_us;
+    s.last_us = sample_time_us(device_us, uint32_t(count - 1), s.info.rate_num, s.info.rate_den);
 
     auto block = std::make_shared<Block>();
     block->stream = s.index;

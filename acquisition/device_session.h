@@ -68,7 +68,8 @@ class DeviceSession : public DriverEvents {
         int index = 0;           // in the session
         bool seen = false;       // `next` holds
         uint64_t next = 0;       // counter of the next sample, unwrapped
-        uint64_t device_us = 0;  // of the last block
+        uint64_t device_us = 0;  // of the last block's first sample
+        uint64_t last_us = 0;    // of its last sample
         uint64_t device_lost = 0;
         StreamInfo info;
     };

@@ -21,5 +21,7 @@ void add_session(CLI::App& root, Chosen* chosen);
 void add_report(CLI::App& session, Chosen* chosen);
 void add_firmware(CLI::App& root, Chosen* chosen);
 void add_model(CLI::App& root, Chosen* chosen);
+void add_export(CLI::App& root, Chosen* chosen);
+void add_import(CLI::App& session, Chosen* chosen);
 
 }  // namespace lockstep::app

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
     add_session(root, &chosen);
     add_firmware(root, &chosen);
     add_model(root, &chosen);
+    add_export(root, &chosen);
     try {
         root.parse(argc, argv);
     } catch (const CLI::Success& e) {

@@ -94,6 +94,7 @@ void add_session(CLI::App& root, Chosen* chosen) {
     add("repair", "Make the session of a recording that was cut short", [=] { return repair(*path, *output, *json); })
         ->add_option("-o,--output", *output, "Write it there and leave the journal alone");
     add_report(*session, chosen);
+    add_import(*session, chosen);
 }
 
 }  // namespace lockstep::app
