@@ -31,7 +31,8 @@ template <typename T>
 using Result = tl::expected<T, Error>;
 using Status = Result<void>;
 
-inline tl::unexpected<Error> fail(ErrorKind kind, std::string what, std::string where = {}, std::string remedy = {}) {
+inline tl::unexpected<Error> fail(ErrorKind kind, std::string what, std::string where = {},
+                                  std::string remedy = {}) {
     return tl::make_unexpected(Error{kind, std::move(what), std::move(where), std::move(remedy)});
 }
 

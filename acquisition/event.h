@@ -30,8 +30,8 @@ struct SegmentStarted {
 struct SegmentEnded {
     int segment = 0;
     int64_t host_ns = 0;
-    std::string reason;  // "stop", "reboot", "link lost", "model changed"
-    bool counted = false;  // the device stated its final counters
+    std::string reason;                    // "stop", "reboot", "link lost", "model changed"
+    bool counted = false;                  // the device stated its final counters
     std::vector<wire::StreamHealth> sent;  // per device-local stream, when counted
 };
 
@@ -48,7 +48,8 @@ struct Block {
     std::vector<int32_t> counts;  // [count][channels]; float32 streams hold bits
 
     BlockView view() const {
-        return {first, device_us, count, channels, discontinuity, Span<const int32_t>(counts.data(), counts.size())};
+        return {first,    device_us,     count,
+                channels, discontinuity, Span<const int32_t>(counts.data(), counts.size())};
     }
 };
 
@@ -78,8 +79,8 @@ struct Prediction {
     std::vector<float> scores;
     wire::CostKind cost_kind = wire::CostKind::none;
     uint32_t cost = 0;
-    uint64_t device_us = 0;  // device: when ready; host: time of the window's last primary sample
-    int64_t host_ns = 0;     // received (device) or computed (host)
+    uint64_t device_us = 0;        // device: when ready; host: time of the window's last primary sample
+    int64_t host_ns = 0;           // received (device) or computed (host)
     std::vector<uint32_t> stages;  // host only: every stage hash in plan order
 };
 
@@ -99,7 +100,16 @@ struct HealthReport {
     wire::Health health;
 };
 
-enum class LinkEventKind : uint8_t { connected = 1, lost = 2, reconnected = 3, damaged = 4, rebooted = 5, overrun = 6, refused = 7, note = 8 };
+enum class LinkEventKind : uint8_t {
+    connected = 1,
+    lost = 2,
+    reconnected = 3,
+    damaged = 4,
+    rebooted = 5,
+    overrun = 6,
+    refused = 7,
+    note = 8
+};
 
 struct LinkEvent {
     int device = 0;
@@ -134,10 +144,10 @@ struct WindowVerdict {
 // One edit of a label, as LabelTrack::apply made it final (acquisition/label_track.h).
 struct Label {
     uint64_t id = 0;
-    double start = 0;         // seconds from the session's start
-    double stop = 0;          // half-open; == start for a point
-    int stream = -1;          // -1: all
-    int channel = -1;         // -1: all of the stream
+    double start = 0;  // seconds from the session's start
+    double stop = 0;   // half-open; == start for a point
+    int stream = -1;   // -1: all
+    int channel = -1;  // -1: all of the stream
     std::string label_class;
     std::string source = "person";  // "person", "script", "model", "import"
     double confidence = 1;
@@ -149,9 +159,9 @@ struct LabelEdit {
     Label before;  // change, remove
     Label after;   // add, change
     std::string author;
-    std::string reason;    // "", "undo", "redo", "import"
-    int64_t utc_ns = 0;    // set by apply
-    uint64_t revision = 0; // set by apply: 1, 2, 3 ...
+    std::string reason;     // "", "undo", "redo", "import"
+    int64_t utc_ns = 0;     // set by apply
+    uint64_t revision = 0;  // set by apply: 1, 2, 3 ...
 };
 
 using Event = std::variant<SegmentStarted, SegmentEnded, std::shared_ptr<const Block>, Gap, Prediction,

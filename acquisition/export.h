@@ -22,7 +22,7 @@ struct ExportOptions {
     std::string format;  // name of an ExportFormat
     std::string output;  // file or folder; must not exist (a folder may exist when it is empty)
     bool deidentify = false;
-    uint32_t shard = 0;   // 1..shards: write this part only; 0: the whole
+    uint32_t shard = 0;  // 1..shards: write this part only; 0: the whole
     uint32_t shards = 0;
     std::map<std::string, std::string> values;  // of the format's options
     Progress progress;
@@ -34,8 +34,8 @@ struct ExportOptions {
 };
 
 struct ExportReport {
-    std::vector<std::string> files;  // written, in order
-    std::vector<std::string> notes;  // what a person should know: rounding, filled gaps, streams left out
+    std::vector<std::string> files;    // written, in order
+    std::vector<std::string> notes;    // what a person should know: rounding, filled gaps, streams left out
     std::vector<std::string> removed;  // by --deidentify: kinds of fields, not their values
 };
 

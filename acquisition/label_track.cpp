@@ -13,17 +13,20 @@ constexpr size_t kMaxText = 4000;
 
 int64_t utc_now_ns() {
     using std::chrono::nanoseconds;
-    return std::chrono::duration_cast<nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 Status check(const Label& label) {
     if (!std::isfinite(label.start) || !std::isfinite(label.stop) || !std::isfinite(label.confidence))
-        return fail(ErrorKind::usage, "a label's times and confidence must be finite numbers", label.label_class);
+        return fail(ErrorKind::usage, "a label's times and confidence must be finite numbers",
+                    label.label_class);
     if (label.stop < label.start)
         return fail(ErrorKind::usage, "the label stops before it starts", label.label_class,
                     "swap start and stop; a point has both equal");
     if (label.label_class.empty()) return fail(ErrorKind::usage, "the label has no class", {}, "name one");
-    if (label.label_class.size() > kMaxClass || label.source.size() > kMaxClass || label.note.size() > kMaxText)
+    if (label.label_class.size() > kMaxClass || label.source.size() > kMaxClass ||
+        label.note.size() > kMaxText)
         return fail(ErrorKind::usage, "the label's text is too long", label.label_class.substr(0, 40),
                     "at most 255 bytes of class and 4000 of note");
     if (label.channel >= 0 && label.stream < 0)
@@ -107,9 +110,15 @@ LabelEdit LabelTrack::inverse(const LabelEdit& edit) {
     back.before = edit.after;
     back.after = edit.before;
     switch (edit.operation) {
-        case LabelOperation::add: back.operation = LabelOperation::remove; break;
-        case LabelOperation::remove: back.operation = LabelOperation::add; break;
-        case LabelOperation::change: back.operation = LabelOperation::change; break;
+        case LabelOperation::add:
+            back.operation = LabelOperation::remove;
+            break;
+        case LabelOperation::remove:
+            back.operation = LabelOperation::add;
+            break;
+        case LabelOperation::change:
+            back.operation = LabelOperation::change;
+            break;
     }
     return back;
 }

@@ -12,8 +12,8 @@ namespace lockstep {
 struct LoadedPlan {
     std::vector<uint8_t> bytes;  // plan.blob() points into it, 16-byte aligned by its allocator
     model::Plan plan;
-    std::string plan_id;         // 64 hex digits, SHA-256 of bytes
-    std::string path;            // "" when it came from a session
+    std::string plan_id;  // 64 hex digits, SHA-256 of bytes
+    std::string path;     // "" when it came from a session
 };
 using PlanPtr = std::shared_ptr<const LoadedPlan>;
 

@@ -15,14 +15,14 @@ namespace lockstep {
 
 // What is known before the first sample. Personal data only when the user gave it.
 struct SessionHeader {
-    std::string identifier;     // UUID
+    std::string identifier;  // UUID
     int64_t start_utc_ns = 0;
     int64_t start_host_ns = 0;  // session time 0 on the host's steady clock
     std::string software;       // "lockstep 0.1.0"
     std::string git_commit;
-    std::string subject;        // pseudonym, may be empty
+    std::string subject;  // pseudonym, may be empty
     std::string task;
-    bool composite = false;     // streams joined from several people
+    bool composite = false;  // streams joined from several people
     double mains_hz = 50;
     std::map<std::string, std::string> settings;  // provenance: command line, URIs, baud ...
 };
@@ -44,10 +44,10 @@ struct LabelClass {
 struct WriterStatistics {
     uint64_t events = 0;
     uint64_t samples = 0;
-    uint64_t bytes = 0;            // journal + HDF5 so far
-    uint64_t dropped_events = 0;   // queue full: reported loss, also stored as gaps
-    double seconds_to_full = -1;   // forecast from the current rate, -1 = unknown
-    std::string warning;           // "" or words for a person
+    uint64_t bytes = 0;           // journal + HDF5 so far
+    uint64_t dropped_events = 0;  // queue full: reported loss, also stored as gaps
+    double seconds_to_full = -1;  // forecast from the current rate, -1 = unknown
+    std::string warning;          // "" or words for a person
 };
 
 // A session being written. append() never blocks on a disk: it queues for the one storage thread.
@@ -104,7 +104,7 @@ struct ClockFit {
     int device = 0;
     double offset_ms = 0;  // device time 0 on the session's clock
     double drift_ppm = 0;
-    double error_ms = 0;   // rms residual
+    double error_ms = 0;  // rms residual
 };
 
 // A finished (or recovered) session. Thread: one caller at a time.
@@ -124,7 +124,8 @@ class SessionReader {
     virtual Status read(int stream, uint64_t row, uint64_t count, int32_t* out) = 0;
     // Stored min/max pyramid: `out` gets one entry per bin of `bin` rows (a stored level: 64, 512, ...).
     virtual const std::vector<uint32_t>& overview_levels() const = 0;
-    virtual Status read_overview(int stream, uint32_t bin, uint64_t first_bin, uint64_t bins, MinMax* out) = 0;  // [bins][channels]
+    virtual Status read_overview(int stream, uint32_t bin, uint64_t first_bin, uint64_t bins,
+                                 MinMax* out) = 0;  // [bins][channels]
     virtual Result<std::vector<LabelEdit>> label_history() = 0;
     virtual Result<std::vector<Prediction>> predictions() = 0;
     virtual Result<std::vector<WindowVerdict>> verdicts() = 0;

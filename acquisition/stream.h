@@ -14,8 +14,8 @@ namespace lockstep {
 
 struct ChannelInfo {
     std::string name;
-    std::string unit;   // "uV", "g", "deg/s", "uS", "counts"
-    float scale = 1;    // physical = count * scale + offset, in float32 as the shared core computes it
+    std::string unit;  // "uV", "g", "deg/s", "uS", "counts"
+    float scale = 1;   // physical = count * scale + offset, in float32 as the shared core computes it
     float offset = 0;
 };
 
@@ -44,10 +44,10 @@ struct DeviceInfo {
     std::string uri;
     std::string board;
     std::string firmware;
-    std::string build_id;   // hex
+    std::string build_id;  // hex
     uint64_t boot_id = 0;
     std::string reset_cause;
-    std::string serial;     // "" when the device has none
+    std::string serial;         // "" when the device has none
     bool verified_link = true;  // false: the device's protocol carries no checksum
     std::vector<StreamInfo> streams;
     std::vector<DeviceModel> models;

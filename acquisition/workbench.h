@@ -41,12 +41,12 @@ struct ModelView {
 
 struct WorkbenchStatus {
     WorkbenchState state = WorkbenchState::idle;
-    std::string device;        // board, firmware
-    std::string message;       // last error or note for people, "" when none
+    std::string device;   // board, firmware
+    std::string message;  // last error or note for people, "" when none
     bool message_is_error = false;
-    uint64_t message_id = 0;   // grows with every new message
-    std::string path;          // session being recorded or reviewed
-    double seconds = 0;        // session time now
+    uint64_t message_id = 0;  // grows with every new message
+    std::string path;         // session being recorded or reviewed
+    double seconds = 0;       // session time now
     double recorded_seconds = 0;
     double seconds_to_full = -1;
     double bytes_per_second = 0;
@@ -59,15 +59,17 @@ struct WorkbenchStatus {
 class Workbench {
   public:
     virtual ~Workbench() = default;
-    virtual std::vector<DriverInfo> drivers() const = 0;      // for the connect form
-    virtual std::vector<FoundDevice> found_devices() = 0;     // last scan; virtual boards first
+    virtual std::vector<DriverInfo> drivers() const = 0;   // for the connect form
+    virtual std::vector<FoundDevice> found_devices() = 0;  // last scan; virtual boards first
     virtual void connect_device(const std::string& uri) = 0;
     virtual void disconnect_device() = 0;
-    virtual void start_recording(const std::string& path, const std::string& subject, const std::string& task) = 0;
+    virtual void start_recording(const std::string& path, const std::string& subject,
+                                 const std::string& task) = 0;
     virtual void stop_recording() = 0;
     virtual void open_session(const std::string& path) = 0;
     virtual WorkbenchStatus status() const = 0;
-    virtual std::shared_ptr<const TraceSource> traces() const = 0;  // null when idle; replaced on connect/open
+    virtual std::shared_ptr<const TraceSource> traces()
+        const = 0;  // null when idle; replaced on connect/open
     virtual std::vector<ModelView> models() const = 0;
     virtual std::vector<WindowRow> windows(double t0, double t1) const = 0;
     virtual std::vector<LabelClass> label_classes() const = 0;

@@ -30,7 +30,8 @@ int64_t ClockHistory::host_ns(uint64_t device_us) const {
     if (after == anchors_.begin()) ++after;
     const Anchor& a = *(after - 1);
     const Anchor& b = *after;
-    return int64_t(std::llround(a.host_ns + (us - a.device_us) * (b.host_ns - a.host_ns) / (b.device_us - a.device_us)));
+    return int64_t(
+        std::llround(a.host_ns + (us - a.device_us) * (b.host_ns - a.host_ns) / (b.device_us - a.device_us)));
 }
 
 }  // namespace lockstep::storage

@@ -148,7 +148,9 @@ class Decoder {
     bool ok_ = true;
 };
 
-constexpr bool in_range(int v, int low, int high) { return v >= low && v <= high; }
+constexpr bool in_range(int v, int low, int high) {
+    return v >= low && v <= high;
+}
 
 // A Decoder refuses numbers that are no value of an enumeration.
 template <typename A, typename T>
@@ -295,7 +297,8 @@ template <>
 struct Fields<ClockObservation> {
     template <typename A, typename V>
     static void visit(A& a, V& v) {
-        a(v.device), a(v.segment), a(v.sent_ns), a(v.device_received_us), a(v.device_sent_us), a(v.received_ns);
+        a(v.device), a(v.segment), a(v.sent_ns), a(v.device_received_us), a(v.device_sent_us),
+            a(v.received_ns);
     }
 };
 template <>
@@ -424,16 +427,24 @@ void encode(const Event& event, std::vector<uint8_t>* out) {
         event);
 }
 
-void encode(const WriterOptions& options, std::vector<uint8_t>* out) { Encoder{out}(options); }
-void encode(const LabelClass& label_class, std::vector<uint8_t>* out) { Encoder{out}(label_class); }
+void encode(const WriterOptions& options, std::vector<uint8_t>* out) {
+    Encoder{out}(options);
+}
+void encode(const LabelClass& label_class, std::vector<uint8_t>* out) {
+    Encoder{out}(label_class);
+}
 
 bool decode(Bytes bytes, Event* out) {
     Decoder in(bytes);
     const size_t tag = size_t(in.get(1));
     return decode_tag(tag, in, out);
 }
-bool decode(Bytes bytes, WriterOptions* out) { return decode_value(bytes, out); }
-bool decode(Bytes bytes, LabelClass* out) { return decode_value(bytes, out); }
+bool decode(Bytes bytes, WriterOptions* out) {
+    return decode_value(bytes, out);
+}
+bool decode(Bytes bytes, LabelClass* out) {
+    return decode_value(bytes, out);
+}
 
 size_t event_bytes(const Event& event) {
     size_t bytes = sizeof(Event) + 64;

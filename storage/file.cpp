@@ -18,14 +18,20 @@ namespace {
 std::string remedy(int code) {
     switch (code) {
         case ENOSPC:
-        case EDQUOT: return "free some space";
+        case EDQUOT:
+            return "free some space";
         case EACCES:
         case EPERM:
-        case EROFS: return "choose a folder that you may write to";
-        case ENOENT: return "create the folder first";
-        case EEXIST: return "choose another name";
-        case EIO: return "check the disk and its cable";
-        default: return {};
+        case EROFS:
+            return "choose a folder that you may write to";
+        case ENOENT:
+            return "create the folder first";
+        case EEXIST:
+            return "choose another name";
+        case EIO:
+            return "check the disk and its cable";
+        default:
+            return {};
     }
 }
 
@@ -124,8 +130,12 @@ uint64_t free_space(const std::string& path) {
     return uint64_t(info.f_bavail) * info.f_frsize;
 }
 
-Status sync_file(const std::string& path) { return sync_path(path, O_RDWR); }
-Status sync_folder(const std::string& path) { return sync_path(folder_of(path), O_RDONLY | O_DIRECTORY); }
+Status sync_file(const std::string& path) {
+    return sync_path(path, O_RDWR);
+}
+Status sync_folder(const std::string& path) {
+    return sync_path(folder_of(path), O_RDONLY | O_DIRECTORY);
+}
 
 Status rename_new(const std::string& from, const std::string& to) {
     if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return {};
@@ -150,7 +160,9 @@ Status copy_file(const std::string& from, const std::string& to) {
     return {};
 }
 
-void remove_file(const std::string& path) { ::unlink(path.c_str()); }
+void remove_file(const std::string& path) {
+    ::unlink(path.c_str());
+}
 
 Result<std::unique_ptr<FileLock>> FileLock::take(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -162,6 +174,8 @@ Result<std::unique_ptr<FileLock>> FileLock::take(const std::string& path) {
     return std::unique_ptr<FileLock>(new FileLock(fd));
 }
 
-FileLock::~FileLock() { ::close(fd_); }
+FileLock::~FileLock() {
+    ::close(fd_);
+}
 
 }  // namespace lockstep::storage

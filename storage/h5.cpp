@@ -106,7 +106,11 @@ std::string clean(const std::string& text) {
     out.reserve(text.size());
     for (size_t i = 0; i < text.size();) {
         const auto c = uint8_t(text[i]);
-        const size_t n = c < 0x80 ? 1 : (c & 0xE0) == 0xC0 ? 2 : (c & 0xF0) == 0xE0 ? 3 : (c & 0xF8) == 0xF0 ? 4 : 0;
+        const size_t n = c < 0x80             ? 1
+                         : (c & 0xE0) == 0xC0 ? 2
+                         : (c & 0xF0) == 0xE0 ? 3
+                         : (c & 0xF8) == 0xF0 ? 4
+                                              : 0;
         bool good = n != 0 && c != 0 && i + n <= text.size();
         uint32_t code = n == 1 ? c : n == 0 ? 0 : c & (0x7Fu >> n);
         for (size_t k = 1; good && k < n; ++k) {
@@ -129,18 +133,24 @@ std::string clean(const std::string& text) {
 Id create_file(const std::string& path) {
     const Id access(H5Pcreate(H5P_FILE_ACCESS), "cannot set up HDF5");
     check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "cannot set up HDF5");
-    return Id(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), "cannot create the file", path);
+    return Id(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()), "cannot create the file",
+              path);
 }
 
 Id create_group(hid_t parent, const std::string& name) {
-    return Id(H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), "cannot create a group", name);
+    return Id(H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+              "cannot create a group", name);
 }
 
-void write_attribute(hid_t object, const std::string& name, hid_t type, const void* data, size_t count, bool scalar) {
+void write_attribute(hid_t object, const std::string& name, hid_t type, const void* data, size_t count,
+                     bool scalar) {
     const hsize_t n = count;
-    const Id space(scalar ? H5Screate(H5S_SCALAR) : n == 0 ? H5Screate(H5S_NULL) : H5Screate_simple(1, &n, nullptr),
+    const Id space(scalar   ? H5Screate(H5S_SCALAR)
+                   : n == 0 ? H5Screate(H5S_NULL)
+                            : H5Screate_simple(1, &n, nullptr),
                    "cannot write an attribute", name);
-    if (H5Aexists(object, name.c_str()) > 0) check(H5Adelete(object, name.c_str()), "cannot replace an attribute", name);
+    if (H5Aexists(object, name.c_str()) > 0)
+        check(H5Adelete(object, name.c_str()), "cannot replace an attribute", name);
     const Id attribute(H5Acreate2(object, name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT),
                        "cannot write an attribute", name);
     if (count != 0) check(H5Awrite(attribute.get(), type, data), "cannot write an attribute", name);
@@ -158,12 +168,15 @@ void write_text(hid_t group, const std::string& name, const std::string& text) {
     const Id type = text_type(bytes.size());
     bytes.resize(std::max<size_t>(bytes.size(), 1));
     const Id space(H5Screate(H5S_SCALAR), "cannot write a text", name);
-    const Id dataset(H5Dcreate2(group, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-                     "cannot write a text", name);
-    check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), "cannot write a text", name);
+    const Id dataset(
+        H5Dcreate2(group, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        "cannot write a text", name);
+    check(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()),
+          "cannot write a text", name);
 }
 
-Grower::Grower(hid_t group, const std::string& name, hid_t type, const Shape& shape) : name_(name), shape_(shape) {
+Grower::Grower(hid_t group, const std::string& name, hid_t type, const Shape& shape)
+    : name_(name), shape_(shape) {
     type_size_ = H5Tget_size(type);
     row_bytes_ = type_size_ * std::max<size_t>(shape.inner, 1);
     const size_t planes = std::max<size_t>(shape.planes, 1);

@@ -24,7 +24,8 @@ struct Failure : std::exception {
     const char* what() const noexcept override { return error.what.c_str(); }
     Error error;
 };
-[[noreturn]] void refuse(const std::string& what, const std::string& where, ErrorKind kind = ErrorKind::usage);
+[[noreturn]] void refuse(const std::string& what, const std::string& where,
+                         ErrorKind kind = ErrorKind::usage);
 
 // Also switches off HDF5's own printing and its work at exit, which crashes after a full disk.
 std::unique_lock<std::recursive_mutex> lock();
@@ -80,32 +81,41 @@ void check(herr_t status, const std::string& what, const std::string& where = {}
 struct Column {
     const char* name;
     size_t offset;
-    hid_t base;     // native type of one element; ignored when text
-    size_t text;    // bytes of a fixed-length string, 0 = no string
-    size_t count;   // elements of an array, 1 = scalar
+    hid_t base;    // native type of one element; ignored when text
+    size_t text;   // bytes of a fixed-length string, 0 = no string
+    size_t count;  // elements of an array, 1 = scalar
 };
 
 template <typename T>
 hid_t number_type() {
     static_assert(std::is_arithmetic_v<T>);
-    if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;
-    else if constexpr (std::is_same_v<T, double>) return H5T_IEEE_F64LE;
-    else if constexpr (sizeof(T) == 1) return std::is_signed_v<T> ? H5T_STD_I8LE : H5T_STD_U8LE;
-    else if constexpr (sizeof(T) == 2) return std::is_signed_v<T> ? H5T_STD_I16LE : H5T_STD_U16LE;
-    else if constexpr (sizeof(T) == 4) return std::is_signed_v<T> ? H5T_STD_I32LE : H5T_STD_U32LE;
-    else return std::is_signed_v<T> ? H5T_STD_I64LE : H5T_STD_U64LE;
+    if constexpr (std::is_same_v<T, float>)
+        return H5T_IEEE_F32LE;
+    else if constexpr (std::is_same_v<T, double>)
+        return H5T_IEEE_F64LE;
+    else if constexpr (sizeof(T) == 1)
+        return std::is_signed_v<T> ? H5T_STD_I8LE : H5T_STD_U8LE;
+    else if constexpr (sizeof(T) == 2)
+        return std::is_signed_v<T> ? H5T_STD_I16LE : H5T_STD_U16LE;
+    else if constexpr (sizeof(T) == 4)
+        return std::is_signed_v<T> ? H5T_STD_I32LE : H5T_STD_U32LE;
+    else
+        return std::is_signed_v<T> ? H5T_STD_I64LE : H5T_STD_U64LE;
 }
 template <typename T>
 Column column(const char* name, size_t offset) {
     if constexpr (std::is_array_v<T>) {
         using E = std::remove_extent_t<T>;
-        if constexpr (std::is_same_v<E, char>) return {name, offset, -1, std::extent_v<T>, 1};
-        else return {name, offset, number_type<E>(), 0, std::extent_v<T>};
+        if constexpr (std::is_same_v<E, char>)
+            return {name, offset, -1, std::extent_v<T>, 1};
+        else
+            return {name, offset, number_type<E>(), 0, std::extent_v<T>};
     } else {
         return {name, offset, number_type<T>(), 0, 1};
     }
 }
-#define LOCKSTEP_COLUMN(Row, field) ::lockstep::storage::h5::column<decltype(Row::field)>(#field, offsetof(Row, field))
+#define LOCKSTEP_COLUMN(Row, field) \
+    ::lockstep::storage::h5::column<decltype(Row::field)>(#field, offsetof(Row, field))
 
 Id text_type(size_t bytes);  // UTF-8, zero-padded
 Id compound(const std::vector<Column>& columns, size_t size);
@@ -117,7 +127,8 @@ std::string clean(const std::string& text);
 Id create_file(const std::string& path);  // libver v110; must not exist
 Id create_group(hid_t parent, const std::string& name);
 void write_attribute(hid_t object, const std::string& name, const std::string& text);
-void write_attribute(hid_t object, const std::string& name, hid_t type, const void* data, size_t count, bool scalar);
+void write_attribute(hid_t object, const std::string& name, hid_t type, const void* data, size_t count,
+                     bool scalar);
 template <typename T>
 void write_number(hid_t object, const std::string& name, T value) {
     write_attribute(object, name, number_type<T>(), &value, 1, true);
@@ -135,8 +146,8 @@ void write_text(hid_t group, const std::string& name, const std::string& text); 
 class Grower {
   public:
     struct Shape {
-        size_t planes = 0;      // 0: the dataset has no such dimension
-        size_t inner = 0;       // 0: likewise
+        size_t planes = 0;  // 0: the dataset has no such dimension
+        size_t inner = 0;   // 0: likewise
         size_t chunk_rows = 1024;
     };
     Grower() = default;

@@ -17,7 +17,8 @@ constexpr uint64_t kSmall = 16u << 20;
 class Walk {
   public:
     Walk(std::string path, uint64_t file_bytes)
-        : path_(std::move(path)), limit_(file_bytes > UINT64_MAX / kMaxRatio ? UINT64_MAX : file_bytes * kMaxRatio + kSmall) {}
+        : path_(std::move(path)),
+          limit_(file_bytes > UINT64_MAX / kMaxRatio ? UINT64_MAX : file_bytes * kMaxRatio + kSmall) {}
 
     void group(hid_t group, const std::string& name, int depth) {
         if (depth > kMaxDepth) refuse("groups are nested too deep", at(name));
@@ -27,18 +28,25 @@ class Walk {
         check(H5Gget_info(group, &info), "cannot read the group", at(name));
         for (hsize_t i = 0; i < info.nlinks; ++i) {
             char child[256];
-            const ssize_t n = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, child, sizeof child, H5P_DEFAULT);
+            const ssize_t n = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, child,
+                                                 sizeof child, H5P_DEFAULT);
             if (n <= 0 || size_t(n) >= sizeof child) refuse("a link has no usable name", at(name));
             const std::string full = name + "/" + child;
             H5L_info_t link{};
             check(H5Lget_info(group, child, &link, H5P_DEFAULT), "cannot read the link", at(full));
-            if (link.type == H5L_TYPE_EXTERNAL) refuse("it is an external link; a session holds everything itself", at(full));
+            if (link.type == H5L_TYPE_EXTERNAL)
+                refuse("it is an external link; a session holds everything itself", at(full));
             if (link.type != H5L_TYPE_HARD) refuse("it is a link that a session does not use", at(full));
             const Id object(H5Oopen(group, child, H5P_DEFAULT), "cannot open the object", at(full));
             switch (H5Iget_type(object.get())) {
-                case H5I_GROUP: this->group(object.get(), full, depth + 1); break;
-                case H5I_DATASET: dataset(object.get(), full); break;
-                default: refuse("it is neither a group nor a dataset", at(full));
+                case H5I_GROUP:
+                    this->group(object.get(), full, depth + 1);
+                    break;
+                case H5I_DATASET:
+                    dataset(object.get(), full);
+                    break;
+                default:
+                    refuse("it is neither a group nor a dataset", at(full));
             }
         }
     }
@@ -49,7 +57,8 @@ class Walk {
     void visit_once(hid_t object, const std::string& name) {
         H5O_info_t info{};
         check(H5Oget_info2(object, &info, H5O_INFO_BASIC), "cannot read the object", at(name));
-        if (!seen_.insert(info.addr).second) refuse("it is reached by two names or is part of a cycle", at(name));
+        if (!seen_.insert(info.addr).second)
+            refuse("it is reached by two names or is part of a cycle", at(name));
         if (seen_.size() > kMaxObjects) refuse("there are too many objects", at(name));
     }
 
@@ -57,7 +66,8 @@ class Walk {
         if (depth > 4) refuse("its type is nested too deep", at(name));
         switch (H5Tget_class(type)) {
             case H5T_INTEGER:
-            case H5T_FLOAT: return;
+            case H5T_FLOAT:
+                return;
             case H5T_STRING:
                 if (H5Tis_variable_str(type) != 0) refuse("it holds variable-length data", at(name));
                 return;
@@ -74,8 +84,10 @@ class Walk {
                 }
                 return;
             }
-            case H5T_VLEN: refuse("it holds variable-length data", at(name));
-            default: refuse("it holds a type that a session does not use", at(name));
+            case H5T_VLEN:
+                refuse("it holds variable-length data", at(name));
+            default:
+                refuse("it holds a type that a session does not use", at(name));
         }
     }
 
@@ -110,7 +122,8 @@ class Walk {
         visit_once(dataset, name);
         attributes(dataset, name);
         const Id create(H5Dget_create_plist(dataset), "cannot read the dataset", at(name));
-        if (H5Pget_external_count(create.get()) != 0) refuse("its data lie in another file (external storage)", at(name));
+        if (H5Pget_external_count(create.get()) != 0)
+            refuse("its data lie in another file (external storage)", at(name));
         const H5D_layout_t layout = H5Pget_layout(create.get());
         if (layout == H5D_VIRTUAL) refuse("it is a virtual dataset; its data lie in other files", at(name));
         const int filters = H5Pget_nfilters(create.get());
@@ -118,21 +131,26 @@ class Walk {
             unsigned flags = 0, config = 0;
             size_t values = 0;
             char label[64];
-            const H5Z_filter_t filter = H5Pget_filter2(create.get(), unsigned(i), &flags, &values, nullptr, sizeof label, label, &config);
-            if (filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_FLETCHER32)
-                refuse("it uses filter " + std::to_string(int(filter)) + ", which a session does not", at(name));
+            const H5Z_filter_t filter = H5Pget_filter2(create.get(), unsigned(i), &flags, &values, nullptr,
+                                                       sizeof label, label, &config);
+            if (filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_DEFLATE &&
+                filter != H5Z_FILTER_FLETCHER32)
+                refuse("it uses filter " + std::to_string(int(filter)) + ", which a session does not",
+                       at(name));
         }
         const Id t(H5Dget_type(dataset), "cannot read the dataset's type", at(name));
         type(t.get(), name);
         const Id space(H5Dget_space(dataset), "cannot read the dataset's shape", at(name));
         const uint64_t bytes = claimed(space.get(), t.get());
-        if (bytes > limit_) refuse("it claims " + std::to_string(bytes) + " bytes, more than the file can hold", at(name));
+        if (bytes > limit_)
+            refuse("it claims " + std::to_string(bytes) + " bytes, more than the file can hold", at(name));
         if (layout == H5D_CHUNKED) {
             hsize_t chunk[H5S_MAX_RANK];
             const int rank = H5Pget_chunk(create.get(), H5S_MAX_RANK, chunk);
             uint64_t chunk_bytes = H5Tget_size(t.get());
             for (int i = 0; i < rank; ++i)
-                if (__builtin_mul_overflow(chunk_bytes, uint64_t(chunk[i]), &chunk_bytes) || chunk_bytes > (256u << 20))
+                if (__builtin_mul_overflow(chunk_bytes, uint64_t(chunk[i]), &chunk_bytes) ||
+                    chunk_bytes > (256u << 20))
                     refuse("its chunks claim an absurd size", at(name));
         }
     }
@@ -148,7 +166,9 @@ Id open_file(const std::string& path) {
     return Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), "cannot open it as HDF5", path);
 }
 
-bool has(hid_t parent, const std::string& name) { return H5Lexists(parent, name.c_str(), H5P_DEFAULT) > 0; }
+bool has(hid_t parent, const std::string& name) {
+    return H5Lexists(parent, name.c_str(), H5P_DEFAULT) > 0;
+}
 
 Id open_group(hid_t parent, const std::string& name) {
     return Id(H5Gopen2(parent, name.c_str(), H5P_DEFAULT), "cannot open the group " + name);
@@ -164,7 +184,8 @@ std::vector<std::string> children(hid_t group) {
     check(H5Gget_info(group, &info), "cannot read a group");
     for (hsize_t i = 0; i < info.nlinks; ++i) {
         char name[256];
-        const ssize_t n = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
+        const ssize_t n =
+            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
         if (n > 0 && size_t(n) < sizeof name) names.emplace_back(name);
     }
     return names;
@@ -178,7 +199,9 @@ std::vector<uint64_t> dimensions(hid_t dataset) {
     return {size.begin(), size.end()};
 }
 
-bool has_attribute(hid_t object, const std::string& name) { return H5Aexists(object, name.c_str()) > 0; }
+bool has_attribute(hid_t object, const std::string& name) {
+    return H5Aexists(object, name.c_str()) > 0;
+}
 
 std::string read_text_attribute(hid_t object, const std::string& name, const std::string& fallback) {
     if (!has_attribute(object, name)) return fallback;
@@ -196,10 +219,12 @@ std::string read_text_attribute(hid_t object, const std::string& name, const std
 void read_attribute(hid_t object, const std::string& name, hid_t type, void* data, size_t count) {
     const Id a(H5Aopen(object, name.c_str(), H5P_DEFAULT), "cannot read the attribute " + name);
     const Id space(H5Aget_space(a.get()), "cannot read the attribute " + name);
-    if (H5Sget_simple_extent_npoints(space.get()) != hssize_t(count)) refuse("the attribute " + name + " has another size", {});
+    if (H5Sget_simple_extent_npoints(space.get()) != hssize_t(count))
+        refuse("the attribute " + name + " has another size", {});
     const Id own(H5Aget_type(a.get()), "cannot read the attribute " + name);
     const H5T_class_t kind = H5Tget_class(own.get());
-    if (kind != H5T_INTEGER && kind != H5T_FLOAT && kind != H5T_ENUM) refuse("the attribute " + name + " is not a number", {});
+    if (kind != H5T_INTEGER && kind != H5T_FLOAT && kind != H5T_ENUM)
+        refuse("the attribute " + name + " is not a number", {});
     check(H5Aread(a.get(), type, data), "cannot read the attribute " + name);
 }
 
@@ -219,7 +244,8 @@ std::string read_text(hid_t group, const std::string& name) {
         H5Sget_simple_extent_npoints(space.get()) != 1)
         refuse(name + " is not a fixed-length text", {});
     std::string text(H5Tget_size(type.get()), '\0');
-    check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()), "cannot read " + name);
+    check(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()),
+          "cannot read " + name);
     return text.substr(0, text.find('\0'));
 }
 
@@ -227,11 +253,13 @@ void read_rows(hid_t dataset, hid_t type, uint64_t first, uint64_t count, void* 
     if (count == 0) return;
     const Id space(H5Dget_space(dataset), "cannot read a dataset");
     const std::vector<uint64_t> size = dimensions(dataset);
-    if (size.empty() || first > size[0] || count > size[0] - first) refuse("rows past the end of a dataset", {});
+    if (size.empty() || first > size[0] || count > size[0] - first)
+        refuse("rows past the end of a dataset", {});
     std::vector<hsize_t> start(size.size(), 0), extent(size.begin(), size.end());
     start[0] = first;
     extent[0] = count;
-    check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr), "cannot select rows");
+    check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, extent.data(), nullptr),
+          "cannot select rows");
     const Id memory(H5Screate_simple(int(extent.size()), extent.data(), nullptr), "cannot select rows");
     check(H5Dread(dataset, type, memory.get(), space.get(), H5P_DEFAULT, out), "cannot read rows");
 }
@@ -253,7 +281,8 @@ void Table::fetch(size_t row, const std::string& name, hid_t type, size_t size, 
     const int index = H5Tget_member_index(type_.get(), name.c_str());
     if (index < 0) refuse("the table " + where_ + " has no column " + name, {});
     const Id member(H5Tget_member_type(type_.get(), unsigned(index)), "cannot read " + where_);
-    if (H5Tequal(member.get(), type) <= 0) refuse("column " + name + " of " + where_ + " has another type", {});
+    if (H5Tequal(member.get(), type) <= 0)
+        refuse("column " + name + " of " + where_ + " has another type", {});
     memcpy(out, bytes_.data() + row * row_bytes_ + H5Tget_member_offset(type_.get(), unsigned(index)), size);
 }
 
@@ -263,7 +292,8 @@ std::string Table::text(size_t row, const std::string& name) const {
     const Id member(H5Tget_member_type(type_.get(), unsigned(index)), "cannot read " + where_);
     if (H5Tget_class(member.get()) != H5T_STRING || H5Tis_variable_str(member.get()) != 0)
         refuse("column " + name + " of " + where_ + " is not a text", {});
-    const auto* at = reinterpret_cast<const char*>(bytes_.data() + row * row_bytes_ + H5Tget_member_offset(type_.get(), unsigned(index)));
+    const auto* at = reinterpret_cast<const char*>(bytes_.data() + row * row_bytes_ +
+                                                   H5Tget_member_offset(type_.get(), unsigned(index)));
     return std::string(at, strnlen(at, H5Tget_size(member.get())));
 }
 

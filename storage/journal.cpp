@@ -17,10 +17,10 @@ namespace lockstep::storage {
 namespace {
 
 constexpr char kMagic[8] = {'L', 'K', 'S', 'T', 'J', 'R', 'N', 'L'};
-constexpr size_t kFileHead = 16;                 // magic, version, CRC-32C of both
-constexpr uint32_t kMark = 0x524B534Cu;          // "LSKR"
-constexpr size_t kRecordHead = 4 + 4 + 8 + 1;    // mark, payload bytes, index, kind
-constexpr size_t kRecordTail = 4;                // CRC-32C of everything before it but the mark
+constexpr size_t kFileHead = 16;               // magic, version, CRC-32C of both
+constexpr uint32_t kMark = 0x524B534Cu;        // "LSKR"
+constexpr size_t kRecordHead = 4 + 4 + 8 + 1;  // mark, payload bytes, index, kind
+constexpr size_t kRecordTail = 4;              // CRC-32C of everything before it but the mark
 constexpr uint32_t kMaxPayload = 256u << 20;
 constexpr uint64_t kReserveStep = 4u << 20;
 
@@ -42,7 +42,8 @@ class Mapping {
         if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)
             data = ::mmap(nullptr, size_t(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
         ::close(fd);
-        if (data == MAP_FAILED) return tl::make_unexpected(system_error("cannot read the journal", path, errno));
+        if (data == MAP_FAILED)
+            return tl::make_unexpected(system_error("cannot read the journal", path, errno));
         return std::unique_ptr<Mapping>(new Mapping(data, data == nullptr ? 0 : size_t(info.st_size)));
     }
     ~Mapping() {
@@ -84,7 +85,8 @@ bool parse(Bytes in, Record* out) {
 
 }  // namespace
 
-Result<std::unique_ptr<JournalWriter>> JournalWriter::create(const std::string& path, const OpenAppend& open) {
+Result<std::unique_ptr<JournalWriter>> JournalWriter::create(const std::string& path,
+                                                             const OpenAppend& open) {
     auto file = open(path);
     if (!file) return tl::make_unexpected(file.error());
     std::unique_ptr<JournalWriter> writer(new JournalWriter(path, std::move(*file), 0));
@@ -138,7 +140,9 @@ Status JournalWriter::flush() {
     return {};
 }
 
-Status JournalWriter::sync() { return file_->sync(); }
+Status JournalWriter::sync() {
+    return file_->sync();
+}
 
 Result<JournalReport> read_journal(const std::string& path,
                                    const std::function<bool(RecordKind kind, Bytes payload)>& visit) {
@@ -152,8 +156,10 @@ Result<JournalReport> read_journal(const std::string& path,
     if (head.u32() != crc32c(all.subspan(0, 12)))
         return fail(ErrorKind::usage, "the journal's header is damaged (offset 0)", path);
     if (version > kJournalVersion)
-        return fail(ErrorKind::usage, "the journal has version " + std::to_string(version) + ", this program knows " +
-                    std::to_string(kJournalVersion), path, "use a newer lockstep");
+        return fail(ErrorKind::usage,
+                    "the journal has version " + std::to_string(version) + ", this program knows " +
+                        std::to_string(kJournalVersion),
+                    path, "use a newer lockstep");
 
     JournalReport report;
     report.whole_bytes = kFileHead;

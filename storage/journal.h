@@ -17,10 +17,10 @@ namespace lockstep::storage {
 constexpr uint32_t kJournalVersion = 1;
 
 enum class RecordKind : uint8_t {
-    options = 1,      // first record: what is known before the first sample
+    options = 1,  // first record: what is known before the first sample
     event = 2,
     label_class = 3,
-    end = 4,          // the recording ended as it should
+    end = 4,  // the recording ended as it should
 };
 
 class JournalWriter {

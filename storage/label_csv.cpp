@@ -13,11 +13,13 @@ namespace lockstep::storage {
 namespace {
 
 constexpr size_t kMaxBytes = 64u << 20;
-const char* const kNames[] = {"start_s", "stop_s", "class", "stream", "channel", "source", "confidence", "note"};
+const char* const kNames[] = {"start_s", "stop_s", "class",      "stream",
+                              "channel", "source", "confidence", "note"};
 enum Field { start_s, stop_s, label_class, stream, channel, source, confidence, note, field_count };
 
 // One record from `at` on; false at the end of the text or when a quote is not closed (*broken).
-bool next_record(const std::string& text, size_t* at, int* line, std::vector<std::string>* fields, bool* broken) {
+bool next_record(const std::string& text, size_t* at, int* line, std::vector<std::string>* fields,
+                 bool* broken) {
     fields->clear();
     if (*at >= text.size()) return false;
     fields->emplace_back();
@@ -110,11 +112,13 @@ Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const st
     for (int first_line = line; next_record(text, &at, &line, &fields, &broken); first_line = line) {
         if (fields.size() == 1 && fields[0].empty()) continue;
         const auto value = [&](Field f) {
-            return column[f] >= 0 && size_t(column[f]) < fields.size() ? fields[size_t(column[f])] : std::string();
+            return column[f] >= 0 && size_t(column[f]) < fields.size() ? fields[size_t(column[f])]
+                                                                       : std::string();
         };
         LabelLine l;
         l.line = first_line;
-        if (!number(value(start_s), &l.label.start)) return wrong(first_line, "start_s \"" + value(start_s) + "\" is not a time");
+        if (!number(value(start_s), &l.label.start))
+            return wrong(first_line, "start_s \"" + value(start_s) + "\" is not a time");
         l.label.stop = l.label.start;
         if (!value(stop_s).empty() && !number(value(stop_s), &l.label.stop))
             return wrong(first_line, "stop_s \"" + value(stop_s) + "\" is not a time");
@@ -138,19 +142,24 @@ Result<Label> resolve(const LabelLine& line, const std::vector<StreamInfo>& stre
     Label label = line.label;
     const std::string where = "label line " + std::to_string(line.line);
     if (line.stream.empty()) return label;
-    const auto found = std::find_if(streams.begin(), streams.end(), [&](const StreamInfo& s) { return s.name == line.stream; });
-    if (found == streams.end()) return fail(ErrorKind::usage, "the session has no stream \"" + line.stream + "\"", where);
+    const auto found = std::find_if(streams.begin(), streams.end(),
+                                    [&](const StreamInfo& s) { return s.name == line.stream; });
+    if (found == streams.end())
+        return fail(ErrorKind::usage, "the session has no stream \"" + line.stream + "\"", where);
     label.stream = int(found - streams.begin());
     if (line.channel.empty()) return label;
     const auto& channels = found->channels;
-    const auto named = std::find_if(channels.begin(), channels.end(), [&](const ChannelInfo& c) { return c.name == line.channel; });
+    const auto named = std::find_if(channels.begin(), channels.end(),
+                                    [&](const ChannelInfo& c) { return c.name == line.channel; });
     if (named != channels.end()) {
         label.channel = int(named - channels.begin());
         return label;
     }
     double index = -1;
-    if (!number(line.channel, &index) || index < 0 || index >= double(channels.size()) || index != std::floor(index))
-        return fail(ErrorKind::usage, "stream " + line.stream + " has no channel \"" + line.channel + "\"", where);
+    if (!number(line.channel, &index) || index < 0 || index >= double(channels.size()) ||
+        index != std::floor(index))
+        return fail(ErrorKind::usage, "stream " + line.stream + " has no channel \"" + line.channel + "\"",
+                    where);
     label.channel = int(index);
     return label;
 }
@@ -160,9 +169,10 @@ std::string label_csv(const std::vector<Label>& labels, const std::vector<Stream
     for (const Label& l : labels) {
         const bool has_stream = l.stream >= 0 && size_t(l.stream) < streams.size();
         const StreamInfo* s = has_stream ? &streams[size_t(l.stream)] : nullptr;
-        out += shortest(l.start) + "," + (l.stop == l.start ? "" : shortest(l.stop)) + "," + quoted(l.label_class) + "," +
-               (s != nullptr ? quoted(s->name) : "") + ",";
-        if (s != nullptr && l.channel >= 0 && size_t(l.channel) < s->channels.size()) out += quoted(s->channels[size_t(l.channel)].name);
+        out += shortest(l.start) + "," + (l.stop == l.start ? "" : shortest(l.stop)) + "," +
+               quoted(l.label_class) + "," + (s != nullptr ? quoted(s->name) : "") + ",";
+        if (s != nullptr && l.channel >= 0 && size_t(l.channel) < s->channels.size())
+            out += quoted(s->channels[size_t(l.channel)].name);
         out += "," + quoted(l.source) + "," + shortest(l.confidence) + "," + quoted(l.note) + "\n";
     }
     return out;

@@ -137,7 +137,8 @@ Result<std::unique_ptr<LabelEditor>> open_label_editor(const std::string& path) 
     auto journal = JournalWriter::create(edits_path(path));
     if (!journal) {
         Error error = journal.error();
-        if (exists(edits_path(path))) error.remedy = "another program edits the labels of this session; close it first";
+        if (exists(edits_path(path)))
+            error.remedy = "another program edits the labels of this session; close it first";
         return tl::make_unexpected(error);
     }
     auto lock = FileLock::take(edits_path(path));

@@ -18,7 +18,9 @@ Result<std::unique_ptr<LabelEditor>> open_label_editor(const std::string& path);
 // REQUIRES: no editor is open.
 Status merge_label_edits(const std::string& path);
 
-inline std::string edits_path(const std::string& path) { return path + ".labels"; }
+inline std::string edits_path(const std::string& path) {
+    return path + ".labels";
+}
 
 struct PendingEdits {
     std::vector<LabelEdit> edits;

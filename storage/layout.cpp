@@ -11,40 +11,48 @@ using h5::Column;
 
 const std::vector<Column>& columns(const BlockRow*) {
     using Row = BlockRow;
-    static const std::vector<Column> all = {C(order), C(row), C(first), C(count), C(segment), C(device_us), C(host_ns), C(sequence), C(flags)};
+    static const std::vector<Column> all = {C(order),     C(row),     C(first),    C(count), C(segment),
+                                            C(device_us), C(host_ns), C(sequence), C(flags)};
     return all;
 }
 const std::vector<Column>& columns(const GapRow*) {
     using Row = GapRow;
-    static const std::vector<Column> all = {C(order), C(row), C(first), C(missing), C(segment), C(cause), C(host_ns)};
+    static const std::vector<Column> all = {C(order),   C(row),   C(first),  C(missing),
+                                            C(segment), C(cause), C(host_ns)};
     return all;
 }
 const std::vector<Column>& columns(const RunRow*) {
     using Row = RunRow;
-    static const std::vector<Column> all = {C(row), C(count), C(first), C(device_us), C(host_ns), C(time), C(segment)};
+    static const std::vector<Column> all = {C(row),     C(count), C(first),  C(device_us),
+                                            C(host_ns), C(time),  C(segment)};
     return all;
 }
 const std::vector<Column>& columns(const ClockRow*) {
     using Row = ClockRow;
-    static const std::vector<Column> all = {C(order), C(device), C(segment), C(sent_ns), C(device_received_us), C(device_sent_us), C(received_ns)};
+    static const std::vector<Column> all = {
+        C(order),          C(device),     C(segment), C(sent_ns), C(device_received_us),
+        C(device_sent_us), C(received_ns)};
     return all;
 }
 const std::vector<Column>& columns(const HealthRow*) {
     using Row = HealthRow;
-    static const std::vector<Column> all = {C(order), C(device), C(host_ns), C(uptime_us), C(tx_queue_high), C(rx_queue_high),
-                                            C(stack_size), C(stack_high), C(bad_frames), C(late_samples), C(windows_skipped),
-                                            C(streams), C(produced), C(dropped)};
+    static const std::vector<Column> all = {
+        C(order),           C(device),     C(host_ns),    C(uptime_us),  C(tx_queue_high),
+        C(rx_queue_high),   C(stack_size), C(stack_high), C(bad_frames), C(late_samples),
+        C(windows_skipped), C(streams),    C(produced),   C(dropped)};
     return all;
 }
 const std::vector<Column>& columns(const PredictionRow*) {
     using Row = PredictionRow;
-    static const std::vector<Column> all = {C(order), C(window), C(segment), C(model), C(plan_id), C(input_hash), C(output_hash),
-                                            C(cost_kind), C(cost), C(device_us), C(host_ns)};
+    static const std::vector<Column> all = {C(order),   C(window),     C(segment),     C(model),
+                                            C(plan_id), C(input_hash), C(output_hash), C(cost_kind),
+                                            C(cost),    C(device_us),  C(host_ns)};
     return all;
 }
 const std::vector<Column>& columns(const VerdictRow*) {
     using Row = VerdictRow;
-    static const std::vector<Column> all = {C(order), C(segment), C(model), C(window), C(verdict), C(difference), C(stage), C(reason)};
+    static const std::vector<Column> all = {C(order),   C(segment),    C(model), C(window),
+                                            C(verdict), C(difference), C(stage), C(reason)};
     return all;
 }
 const std::vector<Column>& columns(const LinkRow*) {
@@ -67,8 +75,8 @@ const std::vector<Column>& columns(const LabelRow*) {
 const std::vector<Column>& columns(const HistoryRow*) {
     using Row = HistoryRow;
     static const std::vector<Column> all = [] {
-        std::vector<Column> c = {LOCKSTEP_COLUMN(Row, order), LOCKSTEP_COLUMN(Row, revision), LOCKSTEP_COLUMN(Row, operation),
-                                 LOCKSTEP_COLUMN(Row, utc_ns)};
+        std::vector<Column> c = {LOCKSTEP_COLUMN(Row, order), LOCKSTEP_COLUMN(Row, revision),
+                                 LOCKSTEP_COLUMN(Row, operation), LOCKSTEP_COLUMN(Row, utc_ns)};
         static std::vector<std::string> names;  // Column keeps pointers
         names.reserve(2 * columns(static_cast<const LabelRow*>(nullptr)).size());
         for (const char* side : {"old_", "new_"}) {
@@ -87,9 +95,12 @@ const std::vector<Column>& columns(const HistoryRow*) {
 
 hid_t stored_type(SampleType type) {
     switch (type) {
-        case SampleType::int16: return H5T_STD_I16LE;
-        case SampleType::float32: return H5T_IEEE_F32LE;
-        default: return H5T_STD_I32LE;
+        case SampleType::int16:
+            return H5T_STD_I16LE;
+        case SampleType::float32:
+            return H5T_IEEE_F32LE;
+        default:
+            return H5T_STD_I32LE;
     }
 }
 
@@ -115,22 +126,43 @@ std::string utc_text(int64_t utc_ns) {
 
 namespace {
 using nlohmann::json;
-double finite(float v) { return std::isfinite(v) ? double(v) : 0.0; }
+double finite(float v) {
+    return std::isfinite(v) ? double(v) : 0.0;
+}
 }  // namespace
 
 std::string to_json(const DeviceInfo& info) {
-    json j = {{"uri", info.uri}, {"board", info.board}, {"firmware", info.firmware}, {"build_id", info.build_id},
-              {"boot_id", std::to_string(info.boot_id)}, {"reset_cause", info.reset_cause}, {"serial", info.serial},
-              {"verified_link", info.verified_link}, {"streams", json::array()}, {"models", json::array()}};
+    json j = {{"uri", info.uri},
+              {"board", info.board},
+              {"firmware", info.firmware},
+              {"build_id", info.build_id},
+              {"boot_id", std::to_string(info.boot_id)},
+              {"reset_cause", info.reset_cause},
+              {"serial", info.serial},
+              {"verified_link", info.verified_link},
+              {"streams", json::array()},
+              {"models", json::array()}};
     for (const StreamInfo& s : info.streams) {
         json channels = json::array();
         for (const ChannelInfo& c : s.channels)
-            channels.push_back({{"name", c.name}, {"unit", c.unit}, {"scale", finite(c.scale)}, {"offset", finite(c.offset)}});
-        j["streams"].push_back({{"name", s.name}, {"kind", s.kind}, {"type", int(s.type)}, {"rate_num", s.rate_num},
-                                {"rate_den", s.rate_den}, {"batch", s.batch}, {"enabled", s.enabled}, {"channels", channels}});
+            channels.push_back({{"name", c.name},
+                                {"unit", c.unit},
+                                {"scale", finite(c.scale)},
+                                {"offset", finite(c.offset)}});
+        j["streams"].push_back({{"name", s.name},
+                                {"kind", s.kind},
+                                {"type", int(s.type)},
+                                {"rate_num", s.rate_num},
+                                {"rate_den", s.rate_den},
+                                {"batch", s.batch},
+                                {"enabled", s.enabled},
+                                {"channels", channels}});
     }
     for (const DeviceModel& m : info.models)
-        j["models"].push_back({{"name", m.name}, {"plan_id", m.plan_id}, {"input_streams", m.input_streams}, {"active", m.active}});
+        j["models"].push_back({{"name", m.name},
+                               {"plan_id", m.plan_id},
+                               {"input_streams", m.input_streams},
+                               {"active", m.active}});
     return j.dump(1, ' ', false, json::error_handler_t::replace);
 }
 

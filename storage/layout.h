@@ -133,7 +133,9 @@ h5::Id row_type() {
 
 // How a stream's samples lie in the file: int16, int32 (also 24 bit) or float32.
 hid_t stored_type(SampleType type);
-inline size_t stored_bytes(SampleType type) { return type == SampleType::int16 ? 2 : 4; }
+inline size_t stored_bytes(SampleType type) {
+    return type == SampleType::int16 ? 2 : 4;
+}
 
 // A name that can stand in a path: no '/', not "." and not empty.
 std::string path_name(const std::string& name);

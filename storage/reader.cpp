@@ -25,7 +25,8 @@ template <typename Row>
 class RowCursor {
   public:
     RowCursor() = default;
-    RowCursor(hid_t group, const std::string& name) : dataset_(h5::open_dataset(group, name)), type_(row_type<Row>()) {
+    RowCursor(hid_t group, const std::string& name)
+        : dataset_(h5::open_dataset(group, name)), type_(row_type<Row>()) {
         const auto size = h5::dimensions(dataset_.get());
         if (size.size() != 1) h5::refuse(name + " is not a table", {});
         rows_ = size[0];
@@ -75,7 +76,8 @@ template <typename T>
 class ListSource : public Source {
   public:
     explicit ListSource(std::vector<std::pair<uint64_t, T>> events) : events_(std::move(events)) {
-        std::stable_sort(events_.begin(), events_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+        std::stable_sort(events_.begin(), events_.end(),
+                         [](const auto& a, const auto& b) { return a.first < b.first; });
     }
     uint64_t order() override { return at_ < events_.size() ? events_[at_].first : kEnd; }
     Event take() override { return events_[at_++].second; }
@@ -112,11 +114,15 @@ std::unique_ptr<Source> row_source(hid_t group, const std::string& name, F make)
 class Ahead {
   public:
     Ahead(Id dataset, size_t channels, hid_t type, uint64_t stretch)
-        : dataset_(std::move(dataset)), channels_(channels), type_(type), stretch_(std::max<uint64_t>(stretch, 1)) {
+        : dataset_(std::move(dataset)),
+          channels_(channels),
+          type_(type),
+          stretch_(std::max<uint64_t>(stretch, 1)) {
         rows_ = h5::dimensions(dataset_.get())[0];
     }
     void read(uint64_t row, uint64_t count, int32_t* out) {
-        if (row > rows_ || count > rows_ - row) h5::refuse("the block table names rows that do not exist", {});
+        if (row > rows_ || count > rows_ - row)
+            h5::refuse("the block table names rows that do not exist", {});
         while (count != 0) {
             if (row < begin_ || row >= begin_ + have_) {
                 begin_ = row;
@@ -125,7 +131,8 @@ class Ahead {
                 h5::read_rows(dataset_.get(), type_, begin_, have_, buffer_.data());
             }
             const uint64_t n = std::min(count, begin_ + have_ - row);
-            memcpy(out, buffer_.data() + size_t(row - begin_) * channels_, size_t(n) * channels_ * sizeof(int32_t));
+            memcpy(out, buffer_.data() + size_t(row - begin_) * channels_,
+                   size_t(n) * channels_ * sizeof(int32_t));
             out += n * channels_;
             row += n;
             count -= n;
@@ -191,10 +198,13 @@ Label label_of(const h5::Table& t, size_t i, const std::string& side) {
 struct PredictionGroup {
     PredictionGroup(const Id& group, const std::string& where) {
         const std::string origin_text = h5::read_text_attribute(group.get(), "origin");
-        if (origin_text != "device" && origin_text != "host") h5::refuse("predictions of an unknown origin", where);
+        if (origin_text != "device" && origin_text != "host")
+            h5::refuse("predictions of an unknown origin", where);
         origin = origin_text == "device" ? Origin::device : Origin::host;
         table = RowCursor<PredictionRow>(group.get(), "table");
-        for (auto [name, dataset, width] : {std::tuple{"first", &first, &firsts}, {"scores", &scores, &score_count}, {"stages", &stages, &stage_count}}) {
+        for (auto [name, dataset, width] : {std::tuple{"first", &first, &firsts},
+                                            {"scores", &scores, &score_count},
+                                            {"stages", &stages, &stage_count}}) {
             if (!h5::has(group.get(), name)) continue;
             *dataset = h5::open_dataset(group.get(), name);
             const auto size = h5::dimensions(dataset->get());
@@ -233,7 +243,8 @@ struct PredictionGroup {
         uint64_t begin = 0, rows = 0;
         std::vector<uint8_t> bytes;
     };
-    void fill(const Id& dataset, hid_t type, uint64_t row, size_t width, size_t size, Cache* cache, void* out) const {
+    void fill(const Id& dataset, hid_t type, uint64_t row, size_t width, size_t size, Cache* cache,
+              void* out) const {
         if (width == 0) return;
         if (row < cache->begin || row >= cache->begin + cache->rows) {
             cache->begin = row;
@@ -287,12 +298,15 @@ class Reader : public SessionReader {
             check_stream(stream);
             auto& opened = overviews_[{stream, bin}];
             if (!opened) {
-                const Id group = h5::open_group(file_.get(), "acquisition/" + groups_[size_t(stream)] + "/overview");
+                const Id group =
+                    h5::open_group(file_.get(), "acquisition/" + groups_[size_t(stream)] + "/overview");
                 if (!h5::has(group.get(), std::to_string(bin)))
-                    h5::refuse("there is no overview of " + std::to_string(bin) + " rows a bin", groups_[size_t(stream)]);
+                    h5::refuse("there is no overview of " + std::to_string(bin) + " rows a bin",
+                               groups_[size_t(stream)]);
                 opened = h5::open_dataset(group.get(), std::to_string(bin));
                 const auto size = h5::dimensions(opened.get());
-                if (size.size() != 3 || size[1] != streams_[size_t(stream)].info.channels.size() || size[2] != 2)
+                if (size.size() != 3 || size[1] != streams_[size_t(stream)].info.channels.size() ||
+                    size[2] != 2)
                     h5::refuse("an overview has another shape", groups_[size_t(stream)]);
             }
             static_assert(sizeof(MinMax) == 2 * sizeof(int32_t));
@@ -308,10 +322,16 @@ class Reader : public SessionReader {
             return edits;
         });
     }
-    Result<std::vector<Prediction>> predictions() override { return collect<Prediction>(&Reader::add_predictions); }
-    Result<std::vector<WindowVerdict>> verdicts() override { return collect<WindowVerdict>(&Reader::add_verdicts); }
+    Result<std::vector<Prediction>> predictions() override {
+        return collect<Prediction>(&Reader::add_predictions);
+    }
+    Result<std::vector<WindowVerdict>> verdicts() override {
+        return collect<WindowVerdict>(&Reader::add_verdicts);
+    }
     Result<std::vector<LinkEvent>> link_events() override { return collect<LinkEvent>(&Reader::add_link); }
-    Result<std::vector<ClockObservation>> clock_observations() override { return collect<ClockObservation>(&Reader::add_clock); }
+    Result<std::vector<ClockObservation>> clock_observations() override {
+        return collect<ClockObservation>(&Reader::add_clock);
+    }
     Result<std::vector<HealthReport>> health() override { return collect<HealthReport>(&Reader::add_health); }
 
     Status replay(const std::function<bool(const Event&)>& visit) override {
@@ -373,13 +393,15 @@ class Reader : public SessionReader {
             h5::refuse("this is an HDF5 file, but not a Lockstep session", path_);
         const auto version = h5::read_number<uint32_t>(root.get(), "format_version", 0);
         if (version > kFormatVersion)
-            throw h5::Failure(Error{ErrorKind::usage, "the session has format " + std::to_string(version) +
-                                    ", this program knows " + std::to_string(kFormatVersion), path_, "use a newer lockstep"});
+            throw h5::Failure(Error{ErrorKind::usage,
+                                    "the session has format " + std::to_string(version) +
+                                        ", this program knows " + std::to_string(kFormatVersion),
+                                    path_, "use a newer lockstep"});
         if (version == 0) h5::refuse("the session names no format version", path_);
         state_ = h5::read_text_attribute(root.get(), "state");
         if (state_ == "recording")
-            throw h5::Failure(Error{ErrorKind::usage, "the session is still being written or was cut short", path_,
-                                    "finish the recording, or run: lockstep session repair " + path_});
+            throw h5::Failure(Error{ErrorKind::usage, "the session is still being written or was cut short",
+                                    path_, "finish the recording, or run: lockstep session repair " + path_});
         header_.identifier = h5::read_text_attribute(root.get(), "identifier");
         header_.start_utc_ns = h5::read_number<int64_t>(root.get(), "start_utc_ns", 0);
         header_.start_host_ns = h5::read_number<int64_t>(root.get(), "start_host_ns", 0);
@@ -424,7 +446,8 @@ class Reader : public SessionReader {
                 e.host_ns = h5::read_number<int64_t>(g, "end_host_ns", 0);
                 e.reason = h5::read_text_attribute(g, "end_reason");
                 e.counted = h5::read_number<uint8_t>(g, "counted", 0) != 0;
-                const auto produced = h5::read_numbers<uint32_t>(g, "produced"), dropped = h5::read_numbers<uint32_t>(g, "dropped");
+                const auto produced = h5::read_numbers<uint32_t>(g, "produced"),
+                           dropped = h5::read_numbers<uint32_t>(g, "dropped");
                 for (size_t i = 0; i < produced.size() && i < dropped.size(); ++i)
                     e.sent.push_back({produced[i], dropped[i]});
                 ends_.emplace_back(h5::read_number<uint64_t>(g, "end_order", 0), e);
@@ -442,7 +465,8 @@ class Reader : public SessionReader {
             names[h5::read_number<int32_t>(group.get(), "index", -1)] = name;
         }
         for (const auto& [index, name] : names) {
-            if (index != int(streams_.size())) h5::refuse("stream numbers have a hole", path_ + ": /acquisition/" + name);
+            if (index != int(streams_.size()))
+                h5::refuse("stream numbers have a hole", path_ + ": /acquisition/" + name);
             groups_.push_back(name);
             streams_.push_back(load_stream(all.get(), name, index));
         }
@@ -472,16 +496,20 @@ class Reader : public SessionReader {
                     s.info.enabled = started.info.streams[i].enabled;
                 }
         const h5::Table channels(g, "channels");
-        if (channels.size() == 0 || channels.size() > 65535) h5::refuse("the stream has no usable number of channels", where);
+        if (channels.size() == 0 || channels.size() > 65535)
+            h5::refuse("the stream has no usable number of channels", where);
         for (size_t i = 0; i < channels.size(); ++i)
-            s.info.channels.push_back({channels.text(i, "name"), channels.text(i, "units"), channels.number<float>(i, "scale"),
+            s.info.channels.push_back({channels.text(i, "name"), channels.text(i, "units"),
+                                       channels.number<float>(i, "scale"),
                                        channels.number<float>(i, "offset")});
         const auto size = h5::dimensions(h5::open_dataset(g, "data").get());
-        if (size.size() != 2 || size[1] != channels.size()) h5::refuse("data do not have one column per channel", where);
+        if (size.size() != 2 || size[1] != channels.size())
+            h5::refuse("data do not have one column per channel", where);
         s.rows = size[0];
         uint64_t next = 0;
         for (const RunRow& r : read_table<RunRow>(g, "runs")) {
-            if (r.row != next || r.count > s.rows - r.row) h5::refuse("the runs do not match the rows", where);
+            if (r.row != next || r.count > s.rows - r.row)
+                h5::refuse("the runs do not match the rows", where);
             next = r.row + r.count;
             s.runs.push_back({r.row, r.count, r.segment, r.first, r.device_us, r.time});
         }
@@ -501,7 +529,8 @@ class Reader : public SessionReader {
             model.plan_id = h5::read_text_attribute(group.get(), "plan_id");
             const Id plan = h5::open_dataset(group.get(), "plan");
             const auto size = h5::dimensions(plan.get());
-            if (size.size() != 1 || size[0] > (64u << 20)) h5::refuse("the plan has an absurd size", path_ + ": /models");
+            if (size.size() != 1 || size[0] > (64u << 20))
+                h5::refuse("the plan has an absurd size", path_ + ": /models");
             model.plan.resize(size_t(size[0]));
             h5::read_rows(plan.get(), H5T_NATIVE_UINT8, 0, size[0], model.plan.data());
             models_.push_back(std::move(model));
@@ -513,10 +542,12 @@ class Reader : public SessionReader {
         const h5::Table t(group.get(), "classes");
         for (size_t i = 0; i < t.size(); ++i) {
             const std::string hotkey = t.text(i, "hotkey");
-            classes_.push_back({t.text(i, "name"), t.text(i, "color"), hotkey.empty() ? char(0) : hotkey[0], t.text(i, "HED")});
+            classes_.push_back({t.text(i, "name"), t.text(i, "color"), hotkey.empty() ? char(0) : hotkey[0],
+                                t.text(i, "HED")});
         }
         for (const LabelClass& added : pending_edits(path_).classes) {
-            const auto same = std::find_if(classes_.begin(), classes_.end(), [&](const LabelClass& c) { return c.name == added.name; });
+            const auto same = std::find_if(classes_.begin(), classes_.end(),
+                                           [&](const LabelClass& c) { return c.name == added.name; });
             if (same == classes_.end())
                 classes_.push_back(added);
             else
@@ -529,8 +560,10 @@ class Reader : public SessionReader {
         for (const std::string& name : h5::children(all.get())) {
             if (name.rfind("fit_", 0) != 0) continue;
             const Id fit = h5::open_group(all.get(), name);
-            clocks_.push_back({h5::read_number<int32_t>(fit.get(), "device", 0), h5::read_number<double>(fit.get(), "offset_ms", 0),
-                               h5::read_number<double>(fit.get(), "drift_ppm", 0), h5::read_number<double>(fit.get(), "error_ms", 0)});
+            clocks_.push_back({h5::read_number<int32_t>(fit.get(), "device", 0),
+                               h5::read_number<double>(fit.get(), "offset_ms", 0),
+                               h5::read_number<double>(fit.get(), "drift_ppm", 0),
+                               h5::read_number<double>(fit.get(), "error_ms", 0)});
         }
     }
 
@@ -541,13 +574,15 @@ class Reader : public SessionReader {
     hid_t data(int stream) {
         check_stream(stream);
         Id& opened = data_[size_t(stream)];
-        if (!opened) opened = h5::open_dataset(file_.get(), "acquisition/" + groups_[size_t(stream)] + "/data");
+        if (!opened)
+            opened = h5::open_dataset(file_.get(), "acquisition/" + groups_[size_t(stream)] + "/data");
         return opened.get();
     }
     // Float streams are read as floats, into the same four bytes.
     hid_t memory_type(int stream) const {
         check_stream(stream);
-        return streams_[size_t(stream)].info.type == SampleType::float32 ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT32;
+        return streams_[size_t(stream)].info.type == SampleType::float32 ? H5T_NATIVE_FLOAT
+                                                                         : H5T_NATIVE_INT32;
     }
 
     std::vector<std::pair<uint64_t, LabelEdit>> history() {
@@ -579,8 +614,9 @@ class Reader : public SessionReader {
         const Id group = h5::open_group(file_.get(), "acquisition/" + groups_[size_t(index)]);
         const StreamInfo& info = streams_[size_t(index)].info;
         const size_t channels = info.channels.size();
-        auto rows = std::make_shared<Ahead>(h5::open_dataset(group.get(), "data"), channels, memory_type(index),
-                                            std::max<uint64_t>(256, std::min<uint64_t>(16384, (1u << 20) / channels)));
+        auto rows = std::make_shared<Ahead>(
+            h5::open_dataset(group.get(), "data"), channels, memory_type(index),
+            std::max<uint64_t>(256, std::min<uint64_t>(16384, (1u << 20) / channels)));
         out->push_back(row_source<BlockRow>(group.get(), "blocks", [=](const BlockRow& r, uint64_t) -> Event {
             auto block = std::make_shared<Block>();
             block->stream = index;
@@ -597,7 +633,8 @@ class Reader : public SessionReader {
             rows->read(r.row, r.count, block->counts.data());
             return std::shared_ptr<const Block>(std::move(block));
         }));
-        out->push_back(row_source<GapRow>(group.get(), "gaps", [=](const GapRow& r, uint64_t) { return event_of(r, index); }));
+        out->push_back(row_source<GapRow>(group.get(), "gaps",
+                                          [=](const GapRow& r, uint64_t) { return event_of(r, index); }));
     }
     void add_predictions(Sources* out) {
         const Id all = h5::open_group(file_.get(), "predictions");
@@ -605,42 +642,52 @@ class Reader : public SessionReader {
             const Id group = h5::open_group(all.get(), model);
             for (const std::string& origin : h5::children(group.get())) {
                 const Id g = h5::open_group(group.get(), origin);
-                auto predictions = std::make_shared<PredictionGroup>(g, path_ + ": /predictions/" + model + "/" + origin);
-                out->push_back(row_source<PredictionRow>(g.get(), "table", [=](const PredictionRow& r, uint64_t row) -> Event {
-                    return predictions->read(r, row);
-                }));
+                auto predictions =
+                    std::make_shared<PredictionGroup>(g, path_ + ": /predictions/" + model + "/" + origin);
+                out->push_back(row_source<PredictionRow>(g.get(), "table",
+                                                         [=](const PredictionRow& r, uint64_t row) -> Event {
+                                                             return predictions->read(r, row);
+                                                         }));
             }
         }
     }
     void add_verdicts(Sources* out) {
         const Id group = h5::open_group(file_.get(), "comparison");
-        out->push_back(row_source<VerdictRow>(group.get(), "verdicts", [](const VerdictRow& r, uint64_t) -> Event { return verdict_of(r); }));
+        out->push_back(row_source<VerdictRow>(
+            group.get(), "verdicts", [](const VerdictRow& r, uint64_t) -> Event { return verdict_of(r); }));
     }
     void add_link(Sources* out) {
         const h5::Table t(h5::open_group(file_.get(), "events").get(), "link");
         std::vector<std::pair<uint64_t, LinkEvent>> events;
         for (size_t i = 0; i < t.size(); ++i)
             events.emplace_back(t.number<uint64_t>(i, "order"),
-                                LinkEvent{t.number<int32_t>(i, "device"), LinkEventKind(std::clamp<int>(t.number<uint8_t>(i, "kind"), 1, 8)),
-                                          t.number<uint64_t>(i, "count"), t.number<int64_t>(i, "host_ns"), t.text(i, "text")});
+                                LinkEvent{t.number<int32_t>(i, "device"),
+                                          LinkEventKind(std::clamp<int>(t.number<uint8_t>(i, "kind"), 1, 8)),
+                                          t.number<uint64_t>(i, "count"), t.number<int64_t>(i, "host_ns"),
+                                          t.text(i, "text")});
         out->push_back(std::make_unique<ListSource<LinkEvent>>(std::move(events)));
     }
     void add_markers(Sources* out) {
         const h5::Table t(h5::open_group(file_.get(), "events").get(), "markers");
         std::vector<std::pair<uint64_t, DeviceMarker>> events;
         for (size_t i = 0; i < t.size(); ++i)
-            events.emplace_back(t.number<uint64_t>(i, "order"),
-                                DeviceMarker{t.number<int32_t>(i, "device"), t.number<uint64_t>(i, "device_us"),
-                                             t.number<int64_t>(i, "host_ns"), t.number<uint32_t>(i, "code"), t.text(i, "text")});
+            events.emplace_back(
+                t.number<uint64_t>(i, "order"),
+                DeviceMarker{t.number<int32_t>(i, "device"), t.number<uint64_t>(i, "device_us"),
+                             t.number<int64_t>(i, "host_ns"), t.number<uint32_t>(i, "code"),
+                             t.text(i, "text")});
         out->push_back(std::make_unique<ListSource<DeviceMarker>>(std::move(events)));
     }
     void add_clock(Sources* out) {
         const Id group = h5::open_group(file_.get(), "clock");
-        out->push_back(row_source<ClockRow>(group.get(), "observations", [](const ClockRow& r, uint64_t) -> Event { return observation_of(r); }));
+        out->push_back(
+            row_source<ClockRow>(group.get(), "observations",
+                                 [](const ClockRow& r, uint64_t) -> Event { return observation_of(r); }));
     }
     void add_health(Sources* out) {
         const Id group = h5::open_group(file_.get(), "events");
-        out->push_back(row_source<HealthRow>(group.get(), "health", [](const HealthRow& r, uint64_t) -> Event { return health_of(r); }));
+        out->push_back(row_source<HealthRow>(
+            group.get(), "health", [](const HealthRow& r, uint64_t) -> Event { return health_of(r); }));
     }
 
     std::string path_;
@@ -670,7 +717,8 @@ Result<std::unique_ptr<SessionReader>> open_session(const std::string& path) {
                         "run: lockstep session repair " + path);
         return fail(ErrorKind::usage, "there is no such file", path);
     }
-    auto opened = h5::guard(path, [&]() -> std::unique_ptr<SessionReader> { return std::make_unique<Reader>(path); });
+    auto opened =
+        h5::guard(path, [&]() -> std::unique_ptr<SessionReader> { return std::make_unique<Reader>(path); });
     if (!opened) {
         Error error = opened.error();
         error.kind = ErrorKind::usage;  // bad input

@@ -23,8 +23,9 @@ constexpr size_t kBatchBytes = 4u << 20;  // taken from the queue at once
 
 class Recorder : public SessionWriter {
   public:
-    Recorder(const WriterOptions& options, const RecorderLimits& limits, std::unique_ptr<JournalWriter> journal,
-             std::unique_ptr<FileLock> lock, std::unique_ptr<SessionFile> file)
+    Recorder(const WriterOptions& options, const RecorderLimits& limits,
+             std::unique_ptr<JournalWriter> journal, std::unique_ptr<FileLock> lock,
+             std::unique_ptr<SessionFile> file)
         : path_(options.path),
           limits_(limits),
           journal_(std::move(journal)),
@@ -76,8 +77,9 @@ class Recorder : public SessionWriter {
         stop_thread();
         finished_ = true;
         const std::string journal = journal_path(path_);
-        const Error kept{ErrorKind::system, "the recording is not finished; everything recorded is kept in " + journal,
-                         path_, "free some space, then run: lockstep session repair " + path_};
+        const Error kept{ErrorKind::system,
+                         "the recording is not finished; everything recorded is kept in " + journal, path_,
+                         "free some space, then run: lockstep session repair " + path_};
         if (journal_->buffered() != 0) {
             Error lost = kept;
             lost.what = "the last " + std::to_string(journal_->buffered()) +
@@ -116,10 +118,12 @@ class Recorder : public SessionWriter {
         ++statistics_.dropped_events;
         statistics_.warning = "the disk is too slow: samples are being lost";
         auto& lost = lost_[block.stream];
-        if (!lost.empty() && lost.back().segment == block.segment && lost.back().first + lost.back().missing == block.first)
+        if (!lost.empty() && lost.back().segment == block.segment &&
+            lost.back().first + lost.back().missing == block.first)
             lost.back().missing += block.count;
         else
-            lost.push_back({block.stream, block.segment, block.first, block.count, GapCause::host, block.host_ns});
+            lost.push_back(
+                {block.stream, block.segment, block.first, block.count, GapCause::host, block.host_ns});
     }
     void report_lost(int stream) {
         const auto found = lost_.find(stream);
@@ -184,8 +188,10 @@ class Recorder : public SessionWriter {
             for (const Event& event : batch) {
                 if (!file_) break;
                 if (auto ok = file_->add(event); !ok) {
-                    alarm(Error{ErrorKind::system, "the file cannot be built for now (" + ok.error().what +
-                                "); the recording goes on in its journal", path_, "free some space"});
+                    alarm(Error{ErrorKind::system,
+                                "the file cannot be built for now (" + ok.error().what +
+                                    "); the recording goes on in its journal",
+                                path_, "free some space"});
                     discard_file();
                 }
             }
@@ -203,14 +209,16 @@ class Recorder : public SessionWriter {
 
     void on_full(const Error& error) {
         if (file_) discard_file();
-        alarm(Error{ErrorKind::system, "the recording cannot be written (" + error.what + "); it waits in memory",
+        alarm(Error{ErrorKind::system,
+                    "the recording cannot be written (" + error.what + "); it waits in memory",
                     journal_path(path_), "free some space now"});
     }
 
     void watch_space() {
         const uint64_t space = free_space(path_);
         if (file_ && space < limits_.reserve_bytes) {
-            alarm(Error{ErrorKind::system, "the disk is almost full; the recording goes on in its journal only", path_,
+            alarm(Error{ErrorKind::system,
+                        "the disk is almost full; the recording goes on in its journal only", path_,
                         "free some space"});
             discard_file();
         }
@@ -219,13 +227,15 @@ class Recorder : public SessionWriter {
         if (space == UINT64_MAX || seconds < 2 || statistics_.bytes == 0) return;
         statistics_.seconds_to_full = double(space) * seconds / double(statistics_.bytes);
         if (statistics_.seconds_to_full < 600 && statistics_.warning.empty())
-            statistics_.warning = "the disk will be full in " + std::to_string(int(statistics_.seconds_to_full / 60)) + " min";
+            statistics_.warning =
+                "the disk will be full in " + std::to_string(int(statistics_.seconds_to_full / 60)) + " min";
     }
 
     void count(const std::deque<Event>& batch) {
         uint64_t samples = 0;
         for (const Event& event : batch)
-            if (const auto* block = std::get_if<std::shared_ptr<const Block>>(&event)) samples += (*block)->counts.size();
+            if (const auto* block = std::get_if<std::shared_ptr<const Block>>(&event))
+                samples += (*block)->counts.size();
         const uint64_t bytes = journal_->size() + (file_ ? file_->bytes() : 0);
         const std::lock_guard<std::mutex> held(mutex_);
         statistics_.events += batch.size();
@@ -255,21 +265,26 @@ class Recorder : public SessionWriter {
 
 }  // namespace
 
-Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options) { return create_session(options, {}); }
+Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options) {
+    return create_session(options, {});
+}
 
-Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options, const RecorderLimits& limits) {
+Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options,
+                                                      const RecorderLimits& limits) {
     const std::string& path = options.path;
     if (path.empty()) return fail(ErrorKind::usage, "the recording has no file name");
     if (exists(path))
-        return fail(ErrorKind::usage, "the file exists; nothing is ever overwritten", path, "choose another name");
+        return fail(ErrorKind::usage, "the file exists; nothing is ever overwritten", path,
+                    "choose another name");
     for (const std::string& name : {journal_path(path), building_path(path)})
         if (exists(name))
-            return fail(ErrorKind::usage, "another recording of this name is running or was cut short (" + name + ")", path,
+            return fail(ErrorKind::usage,
+                        "another recording of this name is running or was cut short (" + name + ")", path,
                         "choose another name, or run: lockstep session repair " + path);
     const uint64_t space = free_space(path);
     if (space < kMinimumSpace)
-        return fail(ErrorKind::system, "only " + std::to_string(space >> 20) + " MB are free", folder_of(path),
-                    "free some space or choose another folder");
+        return fail(ErrorKind::system, "only " + std::to_string(space >> 20) + " MB are free",
+                    folder_of(path), "free some space or choose another folder");
 
     auto journal = JournalWriter::create(journal_path(path), limits.open_journal);
     if (!journal) return tl::make_unexpected(journal.error());
@@ -290,7 +305,8 @@ Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& optio
         remove_file(building_path(path));
         return undo(file.error());
     }
-    return std::make_unique<Recorder>(options, limits, std::move(*journal), std::move(*lock), std::move(*file));
+    return std::make_unique<Recorder>(options, limits, std::move(*journal), std::move(*lock),
+                                      std::move(*file));
 }
 
 }  // namespace lockstep::storage

@@ -25,9 +25,14 @@ struct RecorderLimits {
     // journal; finish() builds it again when there is room.
     uint64_t reserve_bytes = 4u << 20;
 };
-Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options, const RecorderLimits& limits);
+Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options,
+                                                      const RecorderLimits& limits);
 
-inline std::string journal_path(const std::string& path) { return path + ".journal"; }
-inline std::string building_path(const std::string& path) { return path + ".tmp"; }
+inline std::string journal_path(const std::string& path) {
+    return path + ".journal";
+}
+inline std::string building_path(const std::string& path) {
+    return path + ".tmp";
+}
 
 }  // namespace lockstep::storage

@@ -31,7 +31,9 @@ class HoleFinder {
             const Block& block = **shared;
             auto& next = next_[{block.stream, block.segment}];
             std::optional<Gap> hole;
-            if (block.first > next) hole = Gap{block.stream, block.segment, next, block.first - next, GapCause::host, block.host_ns};
+            if (block.first > next)
+                hole =
+                    Gap{block.stream, block.segment, next, block.first - next, GapCause::host, block.host_ns};
             next = std::max(next, block.first + block.count);
             return hole;
         }
@@ -46,10 +48,14 @@ int64_t host_time(const Event& event) {
     return std::visit(
         [](const auto& v) -> int64_t {
             using T = std::decay_t<decltype(v)>;
-            if constexpr (std::is_same_v<T, std::shared_ptr<const Block>>) return v->host_ns;
-            else if constexpr (std::is_same_v<T, ClockObservation>) return v.received_ns;
-            else if constexpr (std::is_same_v<T, WindowVerdict> || std::is_same_v<T, LabelEdit>) return 0;
-            else return v.host_ns;
+            if constexpr (std::is_same_v<T, std::shared_ptr<const Block>>)
+                return v->host_ns;
+            else if constexpr (std::is_same_v<T, ClockObservation>)
+                return v.received_ns;
+            else if constexpr (std::is_same_v<T, WindowVerdict> || std::is_same_v<T, LabelEdit>)
+                return 0;
+            else
+                return v.host_ns;
         },
         event);
 }
@@ -57,23 +63,36 @@ int64_t host_time(const Event& event) {
 std::string describe(const RecoveryReport& r) {
     char seconds[32];
     snprintf(seconds, sizeof seconds, "%.1f", r.seconds);
-    std::string text = "recovered " + std::to_string(r.events) + " events, " + std::to_string(r.samples) + " values, " + seconds + " s";
-    if (r.journal.torn_bytes != 0) text += "; " + std::to_string(r.journal.torn_bytes) + " bytes of an unfinished record at the end were dropped";
+    std::string text = "recovered " + std::to_string(r.events) + " events, " + std::to_string(r.samples) +
+                       " values, " + seconds + " s";
+    if (r.journal.torn_bytes != 0)
+        text += "; " + std::to_string(r.journal.torn_bytes) +
+                " bytes of an unfinished record at the end were dropped";
     if (r.journal.damaged_bytes != 0)
-        text += "; " + std::to_string(r.journal.damaged_bytes) + " damaged bytes were skipped, " + std::to_string(r.gaps_added) + " gaps added";
+        text += "; " + std::to_string(r.journal.damaged_bytes) + " damaged bytes were skipped, " +
+                std::to_string(r.gaps_added) + " gaps added";
     return text;
 }
 
 nlohmann::json to_json(const RecoveryReport& r) {
-    return {{"path", r.path}, {"events", r.events}, {"samples", r.samples}, {"seconds", r.seconds}, {"gaps_added", r.gaps_added},
-            {"records", r.journal.records}, {"whole", r.journal.whole_bytes}, {"torn", r.journal.torn_bytes},
-            {"damaged", r.journal.damaged_bytes}, {"lost", r.journal.lost_records}, {"ended", r.journal.ended}};
+    return {{"path", r.path},
+            {"events", r.events},
+            {"samples", r.samples},
+            {"seconds", r.seconds},
+            {"gaps_added", r.gaps_added},
+            {"records", r.journal.records},
+            {"whole", r.journal.whole_bytes},
+            {"torn", r.journal.torn_bytes},
+            {"damaged", r.journal.damaged_bytes},
+            {"lost", r.journal.lost_records},
+            {"ended", r.journal.ended}};
 }
 
 // Runs `work` in a child process, whose crash or endless loop harms nobody, and hands back its text.
 Result<std::string> in_child(const std::string& path, const std::function<Result<std::string>()>& work) {
     int ends[2];
-    if (::pipe(ends) != 0) return tl::make_unexpected(system_error("cannot start a child process", path, errno));
+    if (::pipe(ends) != 0)
+        return tl::make_unexpected(system_error("cannot start a child process", path, errno));
     // Should another thread be inside HDF5 at this instant, the child waits for it in vain and the time
     // limit ends it; the lock cannot be held here, because a child cannot unlock its parent's mutex.
     const pid_t child = ::fork();
@@ -88,8 +107,9 @@ Result<std::string> in_child(const std::string& path, const std::function<Result
         const auto result = work();
         const Error none;
         const Error& e = result ? none : result.error();
-        const std::string answer = nlohmann::json{{"ok", bool(result)}, {"text", result ? *result : ""}, {"kind", int(e.kind)},
-                                                  {"what", e.what}, {"where", e.where}, {"remedy", e.remedy}}
+        const std::string answer = nlohmann::json{{"ok", bool(result)},  {"text", result ? *result : ""},
+                                                  {"kind", int(e.kind)}, {"what", e.what},
+                                                  {"where", e.where},    {"remedy", e.remedy}}
                                        .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
         for (size_t done = 0; done < answer.size();) {
             const ssize_t n = ::write(ends[1], answer.data() + done, answer.size() - done);
@@ -122,16 +142,21 @@ Result<std::string> in_child(const std::string& path, const std::function<Result
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (!in_time) return fail(ErrorKind::system, "it took longer than " + std::to_string(kTimeLimitSeconds) + " s and was given up", path);
+    if (!in_time)
+        return fail(ErrorKind::system,
+                    "it took longer than " + std::to_string(kTimeLimitSeconds) + " s and was given up", path);
     const nlohmann::json j = nlohmann::json::parse(answer, nullptr, false);
-    if (!j.is_object()) return fail(ErrorKind::usage, "the file made its reader crash; it was not used", path);
+    if (!j.is_object())
+        return fail(ErrorKind::usage, "the file made its reader crash; it was not used", path);
     if (j.value("ok", false)) return j.value("text", "");
-    return tl::make_unexpected(Error{ErrorKind(j.value("kind", 2)), j.value("what", ""), j.value("where", ""), j.value("remedy", "")});
+    return tl::make_unexpected(Error{ErrorKind(j.value("kind", 2)), j.value("what", ""), j.value("where", ""),
+                                     j.value("remedy", "")});
 }
 
 }  // namespace
 
-Result<RecoveryReport> build_from_journal(const std::string& journal, const std::string& building, const std::string& state) {
+Result<RecoveryReport> build_from_journal(const std::string& journal, const std::string& building,
+                                          const std::string& state) {
     RecoveryReport report;
     // A first pass for what is damaged, and the first time stamp, should the first record be.
     WriterOptions options;
@@ -139,8 +164,10 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
     int64_t first_ns = 0;
     auto scan = read_journal(journal, [&](RecordKind kind, Bytes payload) {
         Event event;
-        if (kind == RecordKind::options && !known) known = decode(payload, &options);
-        else if (kind == RecordKind::event && first_ns == 0 && decode(payload, &event)) first_ns = host_time(event);
+        if (kind == RecordKind::options && !known)
+            known = decode(payload, &options);
+        else if (kind == RecordKind::event && first_ns == 0 && decode(payload, &event))
+            first_ns = host_time(event);
         return true;
     });
     if (!scan) return tl::make_unexpected(scan.error());
@@ -176,9 +203,9 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
     report.seconds = double(last_ns - options.header.start_host_ns) / 1e9;
     report.path = building;
     report.text = describe(report);
-    if (status && state == "recovered") (*file)->note_step("session repair", nlohmann::json{{"report", report.text}}.dump());
-    if (status)
-        status = (*file)->close(state);
+    if (status && state == "recovered")
+        (*file)->note_step("session repair", nlohmann::json{{"report", report.text}}.dump());
+    if (status) status = (*file)->close(state);
     if (!status) {
         file->reset();
         remove_file(building);
@@ -191,7 +218,8 @@ Status verify_and_name(const std::string& building, const std::string& path) {
     auto problems = verify(building, Depth::storage);
     if (!problems) return tl::make_unexpected(problems.error());
     if (!problems->empty())
-        return fail(ErrorKind::system, "the new file does not verify: " + problems->front(), building, "keep the journal and report this");
+        return fail(ErrorKind::system, "the new file does not verify: " + problems->front(), building,
+                    "keep the journal and report this");
     if (auto ok = sync_file(building); !ok) return ok;
     if (auto ok = rename_new(building, path); !ok) return ok;
     return sync_folder(path);
@@ -199,7 +227,8 @@ Status verify_and_name(const std::string& building, const std::string& path) {
 
 Result<RecoveryReport> recover(const std::string& given, const std::string& output) {
     const std::string suffix = ".journal";
-    const bool is_journal = given.size() > suffix.size() && given.compare(given.size() - suffix.size(), suffix.size(), suffix) == 0;
+    const bool is_journal = given.size() > suffix.size() &&
+                            given.compare(given.size() - suffix.size(), suffix.size(), suffix) == 0;
     const std::string path = is_journal ? given.substr(0, given.size() - suffix.size()) : given;
     const std::string journal = path + suffix, target = output.empty() ? path : output;
     if (!exists(journal)) {
@@ -207,7 +236,10 @@ Result<RecoveryReport> recover(const std::string& given, const std::string& outp
         auto problems = verify(path, Depth::storage);
         if (!problems) return tl::make_unexpected(problems.error());
         if (!problems->empty())
-            return fail(ErrorKind::usage, "the session is damaged (" + problems->front() + ") and there is no journal to make it from", path);
+            return fail(
+                ErrorKind::usage,
+                "the session is damaged (" + problems->front() + ") and there is no journal to make it from",
+                path);
         RecoveryReport report;
         report.path = path;
         report.text = "the session is in order; nothing to repair";
@@ -220,7 +252,9 @@ Result<RecoveryReport> recover(const std::string& given, const std::string& outp
         error.remedy = "finish it first";
         return tl::make_unexpected(error);
     }
-    if (!output.empty() && exists(output)) return fail(ErrorKind::usage, "the file exists; nothing is ever overwritten", output, "choose another name");
+    if (!output.empty() && exists(output))
+        return fail(ErrorKind::usage, "the file exists; nothing is ever overwritten", output,
+                    "choose another name");
     if (output.empty() && exists(path)) {
         auto problems = verify(path, Depth::storage);
         if (problems && problems->empty()) {  // cut short between the last two steps of finish()
@@ -230,7 +264,8 @@ Result<RecoveryReport> recover(const std::string& given, const std::string& outp
             report.text = "the session is in order; its left-over journal was removed";
             return report;
         }
-        if (auto moved = rename_new(path, path + ".broken"); !moved) return tl::make_unexpected(moved.error());
+        if (auto moved = rename_new(path, path + ".broken"); !moved)
+            return tl::make_unexpected(moved.error());
     }
 
     const std::string building = building_path(target);
@@ -253,8 +288,9 @@ Result<RecoveryReport> recover(const std::string& given, const std::string& outp
     report.samples = j.value("samples", uint64_t(0));
     report.seconds = j.value("seconds", 0.0);
     report.gaps_added = j.value("gaps_added", uint64_t(0));
-    report.journal = {j.value("records", uint64_t(0)), j.value("whole", uint64_t(0)), j.value("torn", uint64_t(0)),
-                      j.value("damaged", uint64_t(0)), j.value("lost", uint64_t(0)), j.value("ended", false)};
+    report.journal = {j.value("records", uint64_t(0)), j.value("whole", uint64_t(0)),
+                      j.value("torn", uint64_t(0)),    j.value("damaged", uint64_t(0)),
+                      j.value("lost", uint64_t(0)),    j.value("ended", false)};
     report.text = describe(report);
     return report;
 }

@@ -10,13 +10,13 @@
 namespace lockstep::storage {
 
 struct RecoveryReport {
-    std::string path;             // the session that was made
+    std::string path;  // the session that was made
     uint64_t events = 0;
-    uint64_t samples = 0;         // rows x channels
+    uint64_t samples = 0;  // rows x channels
     double seconds = 0;
     JournalReport journal;
-    uint64_t gaps_added = 0;      // for samples whose records were lost
-    std::string text;             // one line for people
+    uint64_t gaps_added = 0;  // for samples whose records were lost
+    std::string text;         // one line for people
 };
 
 // Makes `path` from `path`.journal, in a child process with a time limit, and removes the journal once
@@ -34,7 +34,8 @@ enum class Depth { storage, accounts };
 Result<std::vector<std::string>> verify(const std::string& path, Depth depth = Depth::accounts);
 
 // For the recorder: the file at `building`, which must not exist, from a journal.
-Result<RecoveryReport> build_from_journal(const std::string& journal, const std::string& building, const std::string& state);
+Result<RecoveryReport> build_from_journal(const std::string& journal, const std::string& building,
+                                          const std::string& state);
 // Then: checks what was written, syncs, renames; an existing `path` is an error.
 Status verify_and_name(const std::string& building, const std::string& path);
 

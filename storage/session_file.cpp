@@ -36,7 +36,8 @@ struct TextTable {
     std::vector<h5::TextColumn> texts;
 
     void write(hid_t group, const std::string& name) const {
-        h5::write_table(group, name, columns(static_cast<const Row*>(nullptr)), sizeof(Row), rows.data(), rows.size(), texts);
+        h5::write_table(group, name, columns(static_cast<const Row*>(nullptr)), sizeof(Row), rows.data(),
+                        rows.size(), texts);
     }
 };
 
@@ -91,7 +92,8 @@ class SessionFileImpl : public SessionFile {
             h5::write_attribute(model.get(), "name", options.models[i].name);
             h5::write_attribute(model.get(), "plan_id", options.models[i].plan_id);
             const auto& plan = options.models[i].plan;
-            Grower bytes(model.get(), "plan", H5T_STD_U8LE, {0, 0, std::clamp<size_t>(plan.size(), 1, 65536)});
+            Grower bytes(model.get(), "plan", H5T_STD_U8LE,
+                         {0, 0, std::clamp<size_t>(plan.size(), 1, 65536)});
             for (const uint8_t& b : plan)
                 bytes.append(&b);
             bytes.close();
@@ -122,8 +124,8 @@ class SessionFileImpl : public SessionFile {
     }
 
     void note_step(const std::string& program, const std::string& params_json) override {
-        steps_.push_back({options_.header.start_utc_ns + last_host_ns_ - options_.header.start_host_ns, program,
-                          options_.header.software, params_json});
+        steps_.push_back({options_.header.start_utc_ns + last_host_ns_ - options_.header.start_host_ns,
+                          program, options_.header.software, params_json});
     }
 
     Status close(const std::string& state) override {
@@ -223,7 +225,8 @@ class SessionFileImpl : public SessionFile {
         if (stream != nullptr)
             stream->add({v.stream, v.segment, v.first, v.count, GapCause::host, v.host_ns}, order_);
         store(LinkEvent{0, LinkEventKind::note, v.count, v.host_ns,
-                        "samples that do not fit the description of stream " + std::to_string(v.stream) + " were not stored"});
+                        "samples that do not fit the description of stream " + std::to_string(v.stream) +
+                            " were not stored"});
     }
 
     void store(const Gap& v) {
@@ -231,7 +234,8 @@ class SessionFileImpl : public SessionFile {
         if (StreamWriter* stream = find_stream(v.stream))
             stream->add(v, order_);
         else
-            store(LinkEvent{0, LinkEventKind::note, v.missing, v.host_ns, "a gap of a stream that was never described"});
+            store(LinkEvent{0, LinkEventKind::note, v.missing, v.host_ns,
+                            "a gap of a stream that was never described"});
     }
 
     void store(const Prediction& v) {
@@ -257,7 +261,8 @@ class SessionFileImpl : public SessionFile {
 
     void store(const ClockObservation& v) {
         seen(v.received_ns);
-        const ClockRow row = {order_, v.device, v.segment, v.sent_ns, v.device_received_us, v.device_sent_us, v.received_ns};
+        const ClockRow row = {order_,           v.device,     v.segment, v.sent_ns, v.device_received_us,
+                              v.device_sent_us, v.received_ns};
         clock_.append(&row);
         clocks_[clock_key(v.device, v.segment)].observe(v);
     }
@@ -327,7 +332,8 @@ class SessionFileImpl : public SessionFile {
         std::string name = path_name(info.name);
         for (int n = 2; h5::has(acquisition_.get(), name); ++n)
             name = path_name(info.name) + "_" + std::to_string(n);
-        streams_[size_t(index)] = std::make_unique<StreamWriter>(acquisition_.get(), name, index, device, info);
+        streams_[size_t(index)] =
+            std::make_unique<StreamWriter>(acquisition_.get(), name, index, device, info);
     }
 
     StreamWriter* find_stream(int index) {
@@ -345,11 +351,11 @@ class SessionFileImpl : public SessionFile {
         if (found != prediction_tables_.end()) return found->second;
 
         const bool known = v.model >= 0 && size_t(v.model) < options_.models.size();
-        std::string model = known ? path_name(options_.models[size_t(v.model)].name) : "model_" + std::to_string(v.model);
+        std::string model =
+            known ? path_name(options_.models[size_t(v.model)].name) : "model_" + std::to_string(v.model);
         // Two models of one name are told apart by their index.
-        if (known && std::count_if(options_.models.begin(), options_.models.end(), [&](const SessionModel& m) {
-                return path_name(m.name) == model;
-            }) > 1)
+        if (known && std::count_if(options_.models.begin(), options_.models.end(),
+                                   [&](const SessionModel& m) { return path_name(m.name) == model; }) > 1)
             model += "_" + std::to_string(v.model);
         if (!h5::has(predictions_.get(), model)) {
             const Id made = h5::create_group(predictions_.get(), model);
@@ -365,18 +371,23 @@ class SessionFileImpl : public SessionFile {
         t.group = h5::create_group(parent.get(), name);
         h5::write_attribute(t.group.get(), "origin", origin);
         t.table = Grower(t.group.get(), "table", row_type<PredictionRow>().get(), {});
-        if (!v.first.empty()) t.first = Grower(t.group.get(), "first", H5T_STD_U64LE, {0, v.first.size(), 1024});
-        if (!v.scores.empty()) t.scores = Grower(t.group.get(), "scores", H5T_IEEE_F32LE, {0, v.scores.size(), 1024});
-        if (!v.stages.empty()) t.stages = Grower(t.group.get(), "stages", H5T_STD_U32LE, {0, v.stages.size(), 1024});
+        if (!v.first.empty())
+            t.first = Grower(t.group.get(), "first", H5T_STD_U64LE, {0, v.first.size(), 1024});
+        if (!v.scores.empty())
+            t.scores = Grower(t.group.get(), "scores", H5T_IEEE_F32LE, {0, v.scores.size(), 1024});
+        if (!v.stages.empty())
+            t.stages = Grower(t.group.get(), "stages", H5T_STD_U32LE, {0, v.stages.size(), 1024});
         return prediction_tables_.emplace(key, std::move(t)).first->second;
     }
 
     void finish(const std::string& state) {
         for (auto& stream : streams_) {
             if (!stream) continue;
-            stream->close(options_.header.start_host_ns, [this](int device, int segment, uint64_t device_us, int64_t host_ns) {
+            stream->close(options_.header.start_host_ns, [this](int device, int segment, uint64_t device_us,
+                                                                int64_t host_ns) {
                 const auto found = clocks_.find(clock_key(device, segment));
-                return found != clocks_.end() && found->second.ready() ? found->second.host_ns(device_us) : host_ns;
+                return found != clocks_.end() && found->second.ready() ? found->second.host_ns(device_us)
+                                                                       : host_ns;
             });
         }
         for (auto& [key, t] : prediction_tables_) {
@@ -394,7 +405,8 @@ class SessionFileImpl : public SessionFile {
         markers_.write(events.get(), "markers");
         write_intervals(file_.get(), history_, options_.classes);
         write_provenance();
-        const double duration = double(std::max<int64_t>(0, last_host_ns_ - options_.header.start_host_ns)) / 1e9;
+        const double duration =
+            double(std::max<int64_t>(0, last_host_ns_ - options_.header.start_host_ns)) / 1e9;
         h5::write_number(file_.get(), "duration", last_host_ns_ == INT64_MIN ? 0.0 : duration);
         h5::write_number(file_.get(), "events", order_);
         h5::write_attribute(file_.get(), "state", state);
@@ -407,11 +419,13 @@ class SessionFileImpl : public SessionFile {
         for (const auto& [key, map] : clocks_) {
             if (!map.ready()) continue;
             const int boot = boots[key.first]++;
-            const Id fit = h5::create_group(clock.get(), "fit_" + std::to_string(key.first) + "_" + std::to_string(boot));
+            const Id fit = h5::create_group(clock.get(),
+                                            "fit_" + std::to_string(key.first) + "_" + std::to_string(boot));
             const ClockEstimate estimate = map.estimate();
             h5::write_number(fit.get(), "device", int32_t(key.first));
             h5::write_attribute(fit.get(), "boot_id", std::to_string(key.second));
-            h5::write_number(fit.get(), "offset_ms", double(map.host_ns(0) - options_.header.start_host_ns) / 1e6);
+            h5::write_number(fit.get(), "offset_ms",
+                             double(map.host_ns(0) - options_.header.start_host_ns) / 1e6);
             h5::write_number(fit.get(), "drift_ppm", estimate.drift_ppm);
             h5::write_number(fit.get(), "error_ms", estimate.error_ms);
             h5::write_number(fit.get(), "observations", int32_t(estimate.observations));
@@ -421,7 +435,8 @@ class SessionFileImpl : public SessionFile {
     void write_provenance() {
         const Id group = h5::create_group(file_.get(), "provenance");
         std::vector<StepRow> rows;
-        std::vector<h5::TextColumn> texts = {{"utc", {}}, {"program", {}}, {"version", {}}, {"params_json", {}}, {"input_sha256", {}}};
+        std::vector<h5::TextColumn> texts = {
+            {"utc", {}}, {"program", {}}, {"version", {}}, {"params_json", {}}, {"input_sha256", {}}};
         for (const Step& step : steps_) {
             rows.push_back({step.utc_ns});
             texts[0].texts.push_back(utc_text(step.utc_ns));
@@ -430,7 +445,8 @@ class SessionFileImpl : public SessionFile {
             texts[3].texts.push_back(step.params);
             texts[4].texts.emplace_back();
         }
-        h5::write_table(group.get(), "steps", {h5::column<int64_t>("utc_ns", 0)}, sizeof(StepRow), rows.data(), rows.size(), texts);
+        h5::write_table(group.get(), "steps", {h5::column<int64_t>("utc_ns", 0)}, sizeof(StepRow),
+                        rows.data(), rows.size(), texts);
         std::vector<h5::TextColumn> settings = {{"key", {}}, {"value", {}}};
         for (const auto& [key, value] : options_.header.settings) {
             settings[0].texts.push_back(key);
@@ -461,19 +477,22 @@ class SessionFileImpl : public SessionFile {
 
 }  // namespace
 
-void write_intervals(int64_t file, const std::vector<StoredEdit>& history, const std::vector<LabelClass>& classes) {
+void write_intervals(int64_t file, const std::vector<StoredEdit>& history,
+                     const std::vector<LabelClass>& classes) {
     if (h5::has(file, "intervals"))
         h5::check(H5Ldelete(file, "intervals", H5P_DEFAULT), "cannot replace the labels");
     const Id group = h5::create_group(file, "intervals");
 
     TextTable<HistoryRow> edits;
-    edits.texts = {{"author", {}}, {"reason", {}}, {"old_class", {}}, {"old_source", {}}, {"old_note", {}},
-                   {"new_class", {}}, {"new_source", {}}, {"new_note", {}}};
+    edits.texts = {{"author", {}},   {"reason", {}},    {"old_class", {}},  {"old_source", {}},
+                   {"old_note", {}}, {"new_class", {}}, {"new_source", {}}, {"new_note", {}}};
     std::map<uint64_t, Label> current;
     for (const auto& [order, e] : history) {
-        edits.rows.push_back({order, e.revision, uint8_t(e.operation), e.utc_ns, label_row(e.before), label_row(e.after)});
-        const std::string texts[] = {e.author, e.reason, e.before.label_class, e.before.source, e.before.note,
-                                     e.after.label_class, e.after.source, e.after.note};
+        edits.rows.push_back(
+            {order, e.revision, uint8_t(e.operation), e.utc_ns, label_row(e.before), label_row(e.after)});
+        const std::string texts[] = {e.author,        e.reason,      e.before.label_class,
+                                     e.before.source, e.before.note, e.after.label_class,
+                                     e.after.source,  e.after.note};
         for (size_t i = 0; i < edits.texts.size(); ++i)
             edits.texts[i].texts.push_back(texts[i]);
         if (e.operation == LabelOperation::remove)
@@ -502,11 +521,15 @@ void write_intervals(int64_t file, const std::vector<StoredEdit>& history, const
         texts[2].texts.push_back(classes[i].hotkey == 0 ? "" : std::string(1, classes[i].hotkey));
         texts[3].texts.push_back(classes[i].hed);
     }
-    h5::write_table(group.get(), "classes", {h5::column<int32_t>("id", 0)}, sizeof(ClassRow), rows.data(), rows.size(), texts);
+    h5::write_table(group.get(), "classes", {h5::column<int32_t>("id", 0)}, sizeof(ClassRow), rows.data(),
+                    rows.size(), texts);
 }
 
-Result<std::unique_ptr<SessionFile>> SessionFile::create(const std::string& path, const WriterOptions& options) {
-    return h5::guard(path, [&]() -> std::unique_ptr<SessionFile> { return std::make_unique<SessionFileImpl>(path, options); });
+Result<std::unique_ptr<SessionFile>> SessionFile::create(const std::string& path,
+                                                         const WriterOptions& options) {
+    return h5::guard(path, [&]() -> std::unique_ptr<SessionFile> {
+        return std::make_unique<SessionFileImpl>(path, options);
+    });
 }
 
 }  // namespace lockstep::storage

@@ -35,6 +35,7 @@ struct StoredEdit {
     uint64_t order = 0;
     LabelEdit edit;
 };
-void write_intervals(int64_t file, const std::vector<StoredEdit>& history, const std::vector<LabelClass>& classes);
+void write_intervals(int64_t file, const std::vector<StoredEdit>& history,
+                     const std::vector<LabelClass>& classes);
 
 }  // namespace lockstep::storage

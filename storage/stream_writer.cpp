@@ -10,7 +10,9 @@ namespace {
 constexpr double kRunSeconds = 60;
 
 // A minute of one channel, at most 64 Ki rows so that a chunk stays under 256 KiB.
-size_t chunk_rows(const StreamInfo& info) { return size_t(std::clamp(std::ceil(info.rate() * 60), 256.0, 65536.0)); }
+size_t chunk_rows(const StreamInfo& info) {
+    return size_t(std::clamp(std::ceil(info.rate() * 60), 256.0, 65536.0));
+}
 
 float as_float(int32_t bits) {
     float v;
@@ -20,7 +22,8 @@ float as_float(int32_t bits) {
 
 }  // namespace
 
-StreamWriter::StreamWriter(hid_t acquisition, const std::string& name, int index, int device, const StreamInfo& info)
+StreamWriter::StreamWriter(hid_t acquisition, const std::string& name, int index, int device,
+                           const StreamInfo& info)
     : info_(info), device_(device), group_(h5::create_group(acquisition, name)) {
     const size_t channels = info.channels.size();
     if (channels == 0) h5::refuse("the stream has no channels", name);
@@ -59,7 +62,10 @@ StreamWriter::StreamWriter(hid_t acquisition, const std::string& name, int index
     for (const ChannelInfo& c : info.channels) {
         rows.push_back({info.rate(), c.scale, c.offset});
         texts[0].texts.push_back(c.name);
-        texts[1].texts.push_back(info.kind == "eeg" ? "EEG" : info.kind == "gsr" ? "GSR" : info.kind == "ppg" ? "PPG" : "MISC");
+        texts[1].texts.push_back(info.kind == "eeg"   ? "EEG"
+                                 : info.kind == "gsr" ? "GSR"
+                                 : info.kind == "ppg" ? "PPG"
+                                                      : "MISC");
         texts[2].texts.push_back(c.unit);
     }
     h5::write_table(group_.get(), "channels",
@@ -69,9 +75,12 @@ StreamWriter::StreamWriter(hid_t acquisition, const std::string& name, int index
 }
 
 bool StreamWriter::fits(const Block& block) const {
-    if (block.channels != info_.channels.size() || block.counts.size() != size_t(block.count) * block.channels) return false;
+    if (block.channels != info_.channels.size() ||
+        block.counts.size() != size_t(block.count) * block.channels)
+        return false;
     if (info_.type != SampleType::int16) return true;
-    return std::all_of(block.counts.begin(), block.counts.end(), [](int32_t v) { return v >= INT16_MIN && v <= INT16_MAX; });
+    return std::all_of(block.counts.begin(), block.counts.end(),
+                       [](int32_t v) { return v >= INT16_MIN && v <= INT16_MAX; });
 }
 
 void StreamWriter::put_row(h5::Grower* out, size_t plane, const int32_t* values, size_t count) const {
@@ -113,22 +122,27 @@ void StreamWriter::end_bin(size_t level) {
         l.bins[c] = Bin();
     }
     l.filled = 0;
-    if (level + 1 < levels_.size() && ++levels_[level + 1].filled == kLevels[level + 1] / kLevels[level]) end_bin(level + 1);
+    if (level + 1 < levels_.size() && ++levels_[level + 1].filled == kLevels[level + 1] / kLevels[level])
+        end_bin(level + 1);
 }
 
 void StreamWriter::add(const Block& block, uint64_t order) {
     if (block.count == 0) return;
-    const BlockRow row = {order, rows_, block.first, block.count, block.segment, block.device_us, block.host_ns,
-                          block.sequence, block.discontinuity ? kFlagDiscontinuity : uint16_t(0)};
+    const BlockRow row = {
+        order,         rows_,          block.first,
+        block.count,   block.segment,  block.device_us,
+        block.host_ns, block.sequence, block.discontinuity ? kFlagDiscontinuity : uint16_t(0)};
     blocks_.append(&row);
     // A run ends at a gap, and after a minute, so that its one time stamp serves every row in it.
-    if (!runs_.empty() && runs_.back().segment == block.segment && runs_.back().first + runs_.back().count == block.first &&
+    if (!runs_.empty() && runs_.back().segment == block.segment &&
+        runs_.back().first + runs_.back().count == block.first &&
         double(runs_.back().count) < info_.rate() * kRunSeconds)
         runs_.back().count += block.count;
     else
         runs_.push_back({rows_, block.count, block.first, block.device_us, block.host_ns, 0, block.segment});
     if (spans_.empty() || spans_.back().segment != block.segment)
-        spans_.push_back({block.segment, block.first, block.first, block.device_us, block.device_us, block.host_ns, block.host_ns});
+        spans_.push_back({block.segment, block.first, block.first, block.device_us, block.device_us,
+                          block.host_ns, block.host_ns});
     Span& span = spans_.back();
     span.last = block.first;
     span.last_us = block.device_us;
@@ -169,14 +183,17 @@ void StreamWriter::close(int64_t start_host_ns, const HostTime& host_time) {
         l.out.close();
     for (RunRow& run : runs_)
         run.time = double(host_time(device_, run.segment, run.device_us, run.host_ns) - start_host_ns) / 1e9;
-    h5::write_table(group_.get(), "runs", columns(static_cast<const RunRow*>(nullptr)), sizeof(RunRow), runs_.data(), runs_.size(), {});
+    h5::write_table(group_.get(), "runs", columns(static_cast<const RunRow*>(nullptr)), sizeof(RunRow),
+                    runs_.data(), runs_.size(), {});
 
     uint64_t samples = 0;
     double seconds = 0;
     for (const Span& s : spans_) {
         if (s.last <= s.first) continue;
         samples += s.last - s.first;
-        seconds += double(host_time(device_, s.segment, s.last_us, s.last_ns) - host_time(device_, s.segment, s.first_us, s.first_ns)) / 1e9;
+        seconds += double(host_time(device_, s.segment, s.last_us, s.last_ns) -
+                          host_time(device_, s.segment, s.first_us, s.first_ns)) /
+                   1e9;
     }
     h5::write_number(group_.get(), "rate_measured", seconds > 0 ? double(samples) / seconds : 0.0);
     h5::write_number(group_.get(), "valid_rows", rows_);

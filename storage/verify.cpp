@@ -47,15 +47,18 @@ void check_sums(hid_t dataset, const std::string& name, Problems* problems) {
             }
             const h5::Id space(H5Dget_space(dataset), "cannot read", name);
             H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr);
-            const h5::Id memory(H5Screate_simple(int(count.size()), count.data(), nullptr), "cannot read", name);
+            const h5::Id memory(H5Screate_simple(int(count.size()), count.data(), nullptr), "cannot read",
+                                name);
             if (H5Dread(dataset, type.get(), memory.get(), space.get(), H5P_DEFAULT, buffer.data()) < 0) {
-                problems->push_back(name + ": rows " + std::to_string(row) + "-" + std::to_string(row + n - 1) + " cannot be read");
+                problems->push_back(name + ": rows " + std::to_string(row) + "-" +
+                                    std::to_string(row + n - 1) + " cannot be read");
                 return;
             }
             crc = crc32c(Bytes(buffer.data(), size_t(n) * row_bytes), crc);
         }
         if (crc != stored[plane])
-            problems->push_back(name + (has_planes ? ", column " + std::to_string(plane) : "") + ": the checksum does not match");
+            problems->push_back(name + (has_planes ? ", column " + std::to_string(plane) : "") +
+                                ": the checksum does not match");
     }
 }
 
@@ -71,8 +74,8 @@ void check_group(hid_t group, const std::string& path, Problems* problems) {
 }
 
 // The block table against the rows, and the counters against the gaps.
-void check_stream(hid_t file, const SessionStream& stream, const std::string& group, const std::vector<SegmentInfo>& segments,
-                  int index, bool accounts, Problems* problems) {
+void check_stream(hid_t file, const SessionStream& stream, const std::string& group,
+                  const std::vector<SegmentInfo>& segments, int index, bool accounts, Problems* problems) {
     const std::string name = "stream " + stream.info.name;
     const h5::Id g = h5::open_group(file, group);
     const h5::Id blocks = h5::open_dataset(g.get(), "blocks");
@@ -93,8 +96,8 @@ void check_stream(hid_t file, const SessionStream& stream, const std::string& gr
         h5::read_rows(blocks.get(), type.get(), at, rows.size(), rows.data());
         for (const BlockRow& b : rows) {
             if (b.row != row) {
-                problems->push_back(name + ": block " + std::to_string(sum_count) + " begins at row " + std::to_string(b.row) +
-                                    ", not at " + std::to_string(row));
+                problems->push_back(name + ": block " + std::to_string(sum_count) + " begins at row " +
+                                    std::to_string(b.row) + ", not at " + std::to_string(row));
                 return;
             }
             row += b.count;
@@ -107,12 +110,14 @@ void check_stream(hid_t file, const SessionStream& stream, const std::string& gr
         }
     }
     if (row != stream.rows)
-        problems->push_back(name + ": " + std::to_string(stream.rows) + " rows, but its blocks hold " + std::to_string(row));
+        problems->push_back(name + ": " + std::to_string(stream.rows) + " rows, but its blocks hold " +
+                            std::to_string(row));
 
     for (const uint32_t level : kLevels) {
         const h5::Id overview = h5::open_dataset(g.get(), "overview/" + std::to_string(level));
         if (h5::dimensions(overview.get())[0] != (stream.rows + level - 1) / level)
-            problems->push_back(name + ": the overview of " + std::to_string(level) + " rows a bin has another length");
+            problems->push_back(name + ": the overview of " + std::to_string(level) +
+                                " rows a bin has another length");
     }
     if (!accounts) return;
     for (auto& [segment, own] : runs) {
@@ -123,19 +128,21 @@ void check_stream(hid_t file, const SessionStream& stream, const std::string& gr
         uint64_t next = all.front().at;
         for (const Edge& e : all) {
             if (e.at > next)
-                problems->push_back(name + ", segment " + std::to_string(segment) + ": samples " + std::to_string(next) + "-" +
-                                    std::to_string(e.at - 1) + " are neither stored nor marked as a gap");
+                problems->push_back(name + ", segment " + std::to_string(segment) + ": samples " +
+                                    std::to_string(next) + "-" + std::to_string(e.at - 1) +
+                                    " are neither stored nor marked as a gap");
             if (e.at < next)
-                problems->push_back(name + ", segment " + std::to_string(segment) + ": samples from " + std::to_string(e.at) +
-                                    " on are there twice");
+                problems->push_back(name + ", segment " + std::to_string(segment) + ": samples from " +
+                                    std::to_string(e.at) + " on are there twice");
             next = std::max(next, e.at + e.count);
         }
         for (const SegmentInfo& s : segments) {
             if (s.started.segment != segment || !s.ended || !s.ended->counted) continue;
             for (size_t i = 0; i < s.started.streams.size() && i < s.ended->sent.size(); ++i)
                 if (s.started.streams[i] == index && uint32_t(next) != s.ended->sent[i].produced)
-                    problems->push_back(name + ", segment " + std::to_string(segment) + ": the device counted " +
-                                        std::to_string(s.ended->sent[i].produced) + " samples, the file accounts for " + std::to_string(next));
+                    problems->push_back(name + ", segment " + std::to_string(segment) +
+                                        ": the device counted " + std::to_string(s.ended->sent[i].produced) +
+                                        " samples, the file accounts for " + std::to_string(next));
         }
     }
 }
@@ -154,8 +161,8 @@ Result<std::vector<std::string>> verify(const std::string& path, Depth depth) {
         for (const std::string& name : h5::children(acquisition.get())) {
             const h5::Id group = h5::open_group(acquisition.get(), name);
             const auto index = h5::read_number<int32_t>(group.get(), "index", 0);
-            check_stream(file.get(), (*session)->streams()[size_t(index)], "acquisition/" + name, (*session)->segments(), index,
-                         depth == Depth::accounts, &problems);
+            check_stream(file.get(), (*session)->streams()[size_t(index)], "acquisition/" + name,
+                         (*session)->segments(), index, depth == Depth::accounts, &problems);
         }
     });
     if (!checked) problems.push_back(checked.error().message());
@@ -172,8 +179,10 @@ Result<std::vector<std::string>> verify(const std::string& path, Depth depth) {
         for (const Prediction& p : *predictions) {
             const auto [found, first] = last.try_emplace({p.origin, p.segment, p.model}, p.window);
             if (!first && p.window <= found->second)
-                problems.push_back("window " + std::to_string(p.window) + " of model " + std::to_string(p.model) +
-                                   (p.origin == Origin::device ? " (device)" : " (host)") + " is there twice or out of order");
+                problems.push_back("window " + std::to_string(p.window) + " of model " +
+                                   std::to_string(p.model) +
+                                   (p.origin == Origin::device ? " (device)" : " (host)") +
+                                   " is there twice or out of order");
             found->second = p.window;
         }
     } else {

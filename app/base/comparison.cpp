@@ -12,7 +12,8 @@ namespace {
 using WindowKey = std::tuple<int, std::string, uint32_t>;  // segment, plan, window
 
 std::string model_name(int model, const std::vector<PlanPtr>& plans) {
-    return model >= 0 && size_t(model) < plans.size() ? plans[size_t(model)]->plan.name() : "model " + std::to_string(model);
+    return model >= 0 && size_t(model) < plans.size() ? plans[size_t(model)]->plan.name()
+                                                      : "model " + std::to_string(model);
 }
 
 }  // namespace
@@ -71,11 +72,14 @@ Result<Recomputed> recompute(SessionReader& reader, std::vector<PlanPtr> plans) 
     const auto publish = [&](const Event& event) {
         if (const auto* verdict = std::get_if<WindowVerdict>(&event)) {
             out.verdicts.push_back(*verdict);
-        } else if (const auto* p = std::get_if<Prediction>(&event); p != nullptr && p->origin == Origin::host) {
+        } else if (const auto* p = std::get_if<Prediction>(&event);
+                   p != nullptr && p->origin == Origin::host) {
             const auto host = recorded_host.find(WindowKey{p->segment, p->plan_id.substr(0, 16), p->window});
             if (host == recorded_host.end()) return;
             ++out.host_compared;
-            out.host_equal += host->second.input_hash == p->input_hash && host->second.output_hash == p->output_hash ? 1 : 0;
+            out.host_equal +=
+                host->second.input_hash == p->input_hash && host->second.output_hash == p->output_hash ? 1
+                                                                                                       : 0;
         }
     };
     OfflineComparison comparison(plans, publish, stages);
@@ -102,13 +106,19 @@ std::string stage_name(const WindowVerdict& verdict, const std::vector<PlanPtr>&
 }
 
 Json to_json(const WindowVerdict& verdict, const std::vector<PlanPtr>& plans) {
-    return {{"model", model_name(verdict.model, plans)}, {"window", verdict.window}, {"segment", verdict.segment},
-            {"verdict", verdict_name(verdict.verdict)}, {"difference", difference_name(verdict.difference)},
-            {"stage", verdict.stage}, {"stage_name", stage_name(verdict, plans)}, {"reason", verdict.reason}};
+    return {{"model", model_name(verdict.model, plans)},
+            {"window", verdict.window},
+            {"segment", verdict.segment},
+            {"verdict", verdict_name(verdict.verdict)},
+            {"difference", difference_name(verdict.difference)},
+            {"stage", verdict.stage},
+            {"stage_name", stage_name(verdict, plans)},
+            {"reason", verdict.reason}};
 }
 
 std::string describe(const WindowVerdict& verdict, const std::vector<PlanPtr>& plans) {
-    std::string text = model_name(verdict.model, plans) + " window " + std::to_string(verdict.window) + ": " + verdict_name(verdict.verdict);
+    std::string text = model_name(verdict.model, plans) + " window " + std::to_string(verdict.window) + ": " +
+                       verdict_name(verdict.verdict);
     const std::string stage = stage_name(verdict, plans);
     if (verdict.verdict == Verdict::different) {
         text += std::string(" (") + difference_name(verdict.difference) + ")";

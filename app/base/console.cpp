@@ -13,7 +13,9 @@ namespace {
 
 std::atomic<bool> asked_to_end{false};
 
-void on_signal(int) { asked_to_end = true; }
+void on_signal(int) {
+    asked_to_end = true;
+}
 
 // What a device or a file says must not drive the terminal or break the line.
 std::string clean(std::string text, bool lines) {
@@ -24,18 +26,24 @@ std::string clean(std::string text, bool lines) {
 
 }  // namespace
 
-int status_of(const Error& error) { return error.kind == ErrorKind::usage ? kUsage : kFailed; }
+int status_of(const Error& error) {
+    return error.kind == ErrorKind::usage ? kUsage : kFailed;
+}
 
 int complain(const Error& error) {
     say(clean("lockstep: " + error.message(), false));
     return status_of(error);
 }
 
-void say(const std::string& text) { std::fprintf(stderr, "%s\n", clean(text, true).c_str()); }
+void say(const std::string& text) {
+    std::fprintf(stderr, "%s\n", clean(text, true).c_str());
+}
 
 Progress::Progress() : terminal_(::isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() { clear(); }
+Progress::~Progress() {
+    clear();
+}
 
 void Progress::show(const std::string& text) {
     if (!terminal_) return;
@@ -61,11 +69,17 @@ void catch_interrupts() {
     ::signal(SIGPIPE, SIG_IGN);
 }
 
-bool interrupted() { return asked_to_end.load(); }
+bool interrupted() {
+    return asked_to_end.load();
+}
 
-const std::atomic<bool>& interrupt_flag() { return asked_to_end; }
+const std::atomic<bool>& interrupt_flag() {
+    return asked_to_end;
+}
 
-void sleep_ms(int milliseconds) { ::poll(nullptr, 0, milliseconds); }
+void sleep_ms(int milliseconds) {
+    ::poll(nullptr, 0, milliseconds);
+}
 
 void set_log_level(int verbosity) {
     auto logger = spdlog::stderr_color_mt("lockstep");

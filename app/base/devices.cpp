@@ -25,10 +25,11 @@ class Relay final : public DriverEvents {
     void on_started(const DeviceInfo& info, uint8_t epoch, const std::string& reason) override {
         pass([=](DriverEvents* to) { to->on_started(info, epoch, reason); });
     }
-    void on_data(int stream, uint8_t epoch, uint32_t first, uint64_t device_us, int64_t host_ns, uint16_t sequence,
-                 bool discontinuity, std::vector<int32_t> counts) override {
+    void on_data(int stream, uint8_t epoch, uint32_t first, uint64_t device_us, int64_t host_ns,
+                 uint16_t sequence, bool discontinuity, std::vector<int32_t> counts) override {
         DriverEvents* to = target();
-        if (to != nullptr) to->on_data(stream, epoch, first, device_us, host_ns, sequence, discontinuity, std::move(counts));
+        if (to != nullptr)
+            to->on_data(stream, epoch, first, device_us, host_ns, sequence, discontinuity, std::move(counts));
     }
     void on_prediction(const wire::Prediction& prediction, int64_t host_ns) override {
         DriverEvents* to = target();
@@ -46,7 +47,8 @@ class Relay final : public DriverEvents {
     void on_link(LinkEventKind kind, uint64_t count, const std::string& text, int64_t host_ns) override {
         pass([=](DriverEvents* to) { to->on_link(kind, count, text, host_ns); });
     }
-    void on_stopped(const std::vector<wire::StreamHealth>& sent, const std::string& reason, int64_t host_ns) override {
+    void on_stopped(const std::vector<wire::StreamHealth>& sent, const std::string& reason,
+                    int64_t host_ns) override {
         pass([=](DriverEvents* to) { to->on_stopped(sent, reason, host_ns); });
     }
 
@@ -85,10 +87,13 @@ class OpenedDriver final : public Driver {
     }
     Status start() override { return driver_->start(); }
     Status stop() override { return driver_->stop(); }
-    Status configure(int stream, bool enabled, uint32_t rate_num, uint32_t rate_den, uint16_t batch) override {
+    Status configure(int stream, bool enabled, uint32_t rate_num, uint32_t rate_den,
+                     uint16_t batch) override {
         return driver_->configure(stream, enabled, rate_num, rate_den, batch);
     }
-    Result<std::vector<uint32_t>> stages(int model, uint32_t window) override { return driver_->stages(model, window); }
+    Result<std::vector<uint32_t>> stages(int model, uint32_t window) override {
+        return driver_->stages(model, window);
+    }
     Status mark(uint32_t code, const std::string& text) override { return driver_->mark(code, text); }
     LinkStatistics statistics() const override { return driver_->statistics(); }
     void close() override { driver_->close(); }
@@ -115,9 +120,11 @@ std::vector<FoundDevice> find_devices() {
     std::error_code error;
     const std::string folder = firmware_folder();
     if (!folder.empty())
-        for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+        for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+             it.increment(error))
             if (it->path().extension() == ".elf")
-                found.push_back({"virtual:" + it->path().stem().string(), "Virtual board " + it->path().stem().string()});
+                found.push_back(
+                    {"virtual:" + it->path().stem().string(), "Virtual board " + it->path().stem().string()});
     std::sort(found.begin(), found.end(), [](const FoundDevice& a, const FoundDevice& b) {
         const auto rank = [](const FoundDevice& d) { return d.uri == "virtual:mps2-an386" ? 0 : 1; };
         return std::pair(rank(a), a.uri) < std::pair(rank(b), b.uri);

@@ -51,12 +51,16 @@ Result<std::vector<ScriptLabel>> read_label_script(const std::string& path) {
         const std::string where = path + ":" + std::to_string(at);
         const std::vector<std::string> fields = fields_of(line);
         ScriptLabel entry;
-        if (fields.size() < 3 || fields[2].empty()) return fail(ErrorKind::usage, "a label needs a start and a class", where, remedy);
+        if (fields.size() < 3 || fields[2].empty())
+            return fail(ErrorKind::usage, "a label needs a start and a class", where, remedy);
         if (!number(fields[0], &entry.label.start) || entry.label.start < 0)
-            return fail(ErrorKind::usage, "start_s '" + fields[0] + "' is no time", where, "give seconds from the session's start");
+            return fail(ErrorKind::usage, "start_s '" + fields[0] + "' is no time", where,
+                        "give seconds from the session's start");
         entry.label.stop = entry.label.start;
-        if (!fields[1].empty() && (!number(fields[1], &entry.label.stop) || entry.label.stop < entry.label.start))
-            return fail(ErrorKind::usage, "stop_s '" + fields[1] + "' is no time after start_s", where, "leave it empty for a point");
+        if (!fields[1].empty() &&
+            (!number(fields[1], &entry.label.stop) || entry.label.stop < entry.label.start))
+            return fail(ErrorKind::usage, "stop_s '" + fields[1] + "' is no time after start_s", where,
+                        "leave it empty for a point");
         entry.label.label_class = fields[2];
         entry.label.source = "script";
         if (fields.size() > 3) entry.stream = fields[3];
@@ -75,19 +79,25 @@ LabelScript::LabelScript(std::vector<ScriptLabel> labels, std::function<void(con
 Status LabelScript::bind(const std::vector<StreamInfo>& streams) {
     for (ScriptLabel& entry : labels_) {
         if (entry.stream.empty()) continue;
-        const auto stream = std::find_if(streams.begin(), streams.end(), [&](const StreamInfo& s) { return s.name == entry.stream; });
+        const auto stream = std::find_if(streams.begin(), streams.end(),
+                                         [&](const StreamInfo& s) { return s.name == entry.stream; });
         if (stream == streams.end())
-            return fail(ErrorKind::usage, "the label script names the stream '" + entry.stream + "', which no device has",
+            return fail(ErrorKind::usage,
+                        "the label script names the stream '" + entry.stream + "', which no device has",
                         "label '" + entry.label.label_class + "'", "'lockstep info URI' lists the streams");
         entry.label.stream = int(stream - streams.begin());
         if (entry.channel.empty()) continue;
         const auto& channels = stream->channels;
-        auto channel = std::find_if(channels.begin(), channels.end(), [&](const ChannelInfo& c) { return c.name == entry.channel; });
+        auto channel = std::find_if(channels.begin(), channels.end(),
+                                    [&](const ChannelInfo& c) { return c.name == entry.channel; });
         double index = -1;
-        if (channel == channels.end() && number(entry.channel, &index) && index >= 0 && index < double(channels.size()))
+        if (channel == channels.end() && number(entry.channel, &index) && index >= 0 &&
+            index < double(channels.size()))
             channel = channels.begin() + int(index);
         if (channel == channels.end())
-            return fail(ErrorKind::usage, "the label script names the channel '" + entry.channel + "', which '" + entry.stream + "' has not",
+            return fail(ErrorKind::usage,
+                        "the label script names the channel '" + entry.channel + "', which '" + entry.stream +
+                            "' has not",
                         "label '" + entry.label.label_class + "'", "'lockstep info URI' lists the channels");
         entry.label.channel = int(channel - channels.begin());
     }

@@ -14,7 +14,8 @@ namespace {
 std::string first_folder(const std::vector<std::string>& candidates) {
     std::error_code error;
     for (const std::string& folder : candidates)
-        if (!folder.empty() && fs::is_directory(folder, error)) return fs::path(folder).lexically_normal().string();
+        if (!folder.empty() && fs::is_directory(folder, error))
+            return fs::path(folder).lexically_normal().string();
     return {};
 }
 
@@ -38,8 +39,8 @@ std::string resources_folder() {
 
 std::string firmware_folder() {
     const std::string here = program_folder();
-    return first_folder({environment("LOCKSTEP_FIRMWARE_DIR"), here + "/../share/lockstep/firmware",
-                         here + "/../firmware"});
+    return first_folder(
+        {environment("LOCKSTEP_FIRMWARE_DIR"), here + "/../share/lockstep/firmware", here + "/../firmware"});
 }
 
 std::string source_folder() {
@@ -80,8 +81,9 @@ std::vector<PlanPtr> plans_of_device(const DeviceInfo& info, std::vector<std::st
         if (found != shipped.end())
             out.push_back(*found);
         else
-            warnings->push_back("the device's model '" + model.name + "' (" + model.plan_id.substr(0, 16) +
-                                ") is not among this program's plans, so the host cannot check it; give it with --model");
+            warnings->push_back(
+                "the device's model '" + model.name + "' (" + model.plan_id.substr(0, 16) +
+                ") is not among this program's plans, so the host cannot check it; give it with --model");
     }
     return out;
 }

@@ -24,8 +24,8 @@ std::string make_uuid() {
     w[1] = (w[1] & 0xFFFF0FFFu) | 0x4000u;
     w[2] = (w[2] & 0x3FFFFFFFu) | 0x80000000u;
     char text[40];
-    std::snprintf(text, sizeof text, "%08x-%04x-%04x-%04x-%04x%08x", w[0], w[1] >> 16, w[1] & 0xFFFF, w[2] >> 16,
-                  w[2] & 0xFFFF, w[3]);
+    std::snprintf(text, sizeof text, "%08x-%04x-%04x-%04x-%04x%08x", w[0], w[1] >> 16, w[1] & 0xFFFF,
+                  w[2] >> 16, w[2] & 0xFFFF, w[3]);
     return text;
 }
 
@@ -40,18 +40,22 @@ std::string label_of(const std::string& text, const std::string& fallback) {
 }  // namespace
 
 int64_t now_host_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
 }
 
 int64_t now_utc_ns() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 const std::vector<LabelClass>& default_label_classes() {
     static const std::vector<LabelClass> classes = {
-        {"artifact", "#d62728", '1', ""},    {"blink", "#1f77b4", '2', ""}, {"jaw_clench", "#ff7f0e", '3', ""},
-        {"movement", "#2ca02c", '4', ""},    {"rest", "#9467bd", '5', ""},  {"stimulus", "#8c564b", '6', ""},
-        {"response", "#e377c2", '7', ""},    {"event", "#7f7f7f", '8', ""}, {"bad", "#bcbd22", '9', ""},
+        {"artifact", "#d62728", '1', ""}, {"blink", "#1f77b4", '2', ""}, {"jaw_clench", "#ff7f0e", '3', ""},
+        {"movement", "#2ca02c", '4', ""}, {"rest", "#9467bd", '5', ""},  {"stimulus", "#8c564b", '6', ""},
+        {"response", "#e377c2", '7', ""}, {"event", "#7f7f7f", '8', ""}, {"bad", "#bcbd22", '9', ""},
     };
     return classes;
 }
@@ -86,7 +90,9 @@ Recording::~Recording() {
     if (thread_.joinable()) (void)finish();
 }
 
-double Recording::seconds() const { return double(now_host_ns() - start_host_ns_) / 1e9; }
+double Recording::seconds() const {
+    return double(now_host_ns() - start_host_ns_) / 1e9;
+}
 
 WriterStatistics Recording::statistics() const {
     WriterStatistics out = writer_->statistics();
@@ -108,18 +114,23 @@ Result<std::string> Recording::finish() {
     return writer_->finish();
 }
 
-Result<std::string> session_path(const std::string& output, const std::string& subject, const std::string& task) {
+Result<std::string> session_path(const std::string& output, const std::string& subject,
+                                 const std::string& task) {
     std::error_code error;
     const bool folder = (!output.empty() && output.back() == '/') || fs::is_directory(output, error);
     if (!folder) {
         if (fs::path(output).extension() != ".h5")
-            return fail(ErrorKind::usage, "a session's name ends in .h5", output, "name it " + output + ".h5, or give a folder");
+            return fail(ErrorKind::usage, "a session's name ends in .h5", output,
+                        "name it " + output + ".h5, or give a folder");
         if (fs::exists(output, error))
-            return fail(ErrorKind::usage, "the file exists already", output, "nothing is overwritten: choose another name");
+            return fail(ErrorKind::usage, "the file exists already", output,
+                        "nothing is overwritten: choose another name");
         return output;
     }
     fs::create_directories(output, error);
-    if (error) return fail(ErrorKind::system, "cannot make the folder: " + error.message(), output, "choose another place");
+    if (error)
+        return fail(ErrorKind::system, "cannot make the folder: " + error.message(), output,
+                    "choose another place");
     char day[16];
     const std::time_t now = std::time(nullptr);
     std::tm local = {};

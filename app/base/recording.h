@@ -52,7 +52,8 @@ class Recording {
 };
 
 // FILE as it is, or a generated name in a folder: sub-XX_ses-YYYYMMDD_task-ZZ_run-N.h5.
-Result<std::string> session_path(const std::string& output, const std::string& subject, const std::string& task);
+Result<std::string> session_path(const std::string& output, const std::string& subject,
+                                 const std::string& task);
 
 const std::vector<LabelClass>& default_label_classes();
 

@@ -14,10 +14,10 @@
 namespace lockstep::app {
 namespace {
 
-constexpr int kColumns = 1000;   // of an overview trace
-constexpr int kLane = 34;        // px, one channel
-constexpr int kMaxChannels = 16; // drawn per stream
-constexpr size_t kMaxRows = 200; // of windows that are not the same
+constexpr int kColumns = 1000;    // of an overview trace
+constexpr int kLane = 34;         // px, one channel
+constexpr int kMaxChannels = 16;  // drawn per stream
+constexpr size_t kMaxRows = 200;  // of windows that are not the same
 
 constexpr char kStyle[] = R"(
 :root{--bg:#fbfbfa;--panel:#fff;--text:#1d2125;--dim:#68717a;--line:#e3e5e8;--trace:#2563a8;--good:#23844f;--bad:#c3332d;--warn:#b7791f;--calm:#b6bcc4;--label:#7a5cc2}
@@ -40,11 +40,16 @@ svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:10px
 std::string escape(const std::string& text) {
     std::string out;
     for (const char c : text) {
-        if (c == '<') out += "&lt;";
-        else if (c == '>') out += "&gt;";
-        else if (c == '&') out += "&amp;";
-        else if (c == '"') out += "&quot;";
-        else if (static_cast<unsigned char>(c) >= 0x20) out += c;
+        if (c == '<')
+            out += "&lt;";
+        else if (c == '>')
+            out += "&gt;";
+        else if (c == '&')
+            out += "&amp;";
+        else if (c == '"')
+            out += "&quot;";
+        else if (static_cast<unsigned char>(c) >= 0x20)
+            out += c;
     }
     return out;
 }
@@ -63,8 +68,12 @@ std::string count(uint64_t n) {
     return out;
 }
 
-std::string cell(const std::string& text, const char* css = "") { return std::string("<td class=\"") + css + "\">" + escape(text) + "</td>"; }
-std::string row(const std::string& name, const std::string& value) { return "<tr>" + cell(name, "l") + cell(value, "l w") + "</tr>"; }
+std::string cell(const std::string& text, const char* css = "") {
+    return std::string("<td class=\"") + css + "\">" + escape(text) + "</td>";
+}
+std::string row(const std::string& name, const std::string& value) {
+    return "<tr>" + cell(name, "l") + cell(value, "l w") + "</tr>";
+}
 std::string card(const std::string& value, const std::string& text) {
     return "<div class=card><b>" + escape(value) + "</b><span class=dim>" + escape(text) + "</span></div>";
 }
@@ -80,9 +89,11 @@ double nice_step(double span) {
 // The picture of everything: one lane a channel, labels behind, verdicts below.
 class Overview {
   public:
-    Overview(const ReviewSource& source, double duration) : source_(source), duration_(std::max(duration, 0.001)) {}
+    Overview(const ReviewSource& source, double duration)
+        : source_(source), duration_(std::max(duration, 0.001)) {}
 
-    std::string draw(const std::vector<Label>& labels, const std::vector<std::pair<double, const WindowVerdict*>>& windows, int models,
+    std::string draw(const std::vector<Label>& labels,
+                     const std::vector<std::pair<double, const WindowVerdict*>>& windows, int models,
                      const std::vector<PlanPtr>& plans) {
         const std::vector<StreamInfo> streams = source_.streams();
         for (size_t s = 0; s < streams.size(); ++s)
@@ -91,13 +102,15 @@ class Overview {
         const int lanes_end = y_;
         std::string strip;
         for (int m = 0; m < models; ++m) {
-            const std::string name = size_t(m) < plans.size() ? plans[size_t(m)]->plan.name() : "model " + std::to_string(m);
+            const std::string name =
+                size_t(m) < plans.size() ? plans[size_t(m)]->plan.name() : "model " + std::to_string(m);
             strip += format("<text x=0 y=%d>", y_ + 15) + escape(name) + "</text>";
             double previous = 0;
             for (const auto& [time, verdict] : windows) {
                 if (verdict->model != m) continue;
                 const double left = std::max(previous, time - duration_ / 100);
-                strip += format("<rect class=%s x=%.2f y=%d width=%.2f height=12><title>", verdict_name(verdict->verdict), x(left), y_ + 5,
+                strip += format("<rect class=%s x=%.2f y=%d width=%.2f height=12><title>",
+                                verdict_name(verdict->verdict), x(left), y_ + 5,
                                 std::max(x(time) - x(left) - 0.6, 0.8)) +
                          escape(describe(*verdict, plans)) + "</title></rect>";
                 previous = time;
@@ -106,18 +119,25 @@ class Overview {
         }
         std::string under;
         for (double t = 0; t <= duration_; t += nice_step(duration_))
-            under += format("<line class=tick x1=%.1f x2=%.1f y1=12 y2=%d /><text x=%.1f y=10 text-anchor=middle>%g s</text>", x(t), x(t), y_, x(t), t);
+            under += format(
+                "<line class=tick x1=%.1f x2=%.1f y1=12 y2=%d /><text x=%.1f y=10 text-anchor=middle>%g "
+                "s</text>",
+                x(t), x(t), y_, x(t), t);
         double text_free = -1e9;
         for (const Label& label : labels) {
             const double from = x(std::clamp(label.start, 0.0, duration_));
             const double to = x(std::clamp(label.stop, 0.0, duration_));
-            under += format("<rect class=lab x=%.2f y=14 width=%.2f height=%d><title>", from, std::max(to - from, 1.0), lanes_end - 14) +
-                     escape(label.label_class) + format(" %.2f-%.2f s</title></rect>", label.start, label.stop);
+            under += format("<rect class=lab x=%.2f y=14 width=%.2f height=%d><title>", from,
+                            std::max(to - from, 1.0), lanes_end - 14) +
+                     escape(label.label_class) +
+                     format(" %.2f-%.2f s</title></rect>", label.start, label.stop);
             if (from < text_free) continue;
             under += format("<text x=%.1f y=24>", from + 2) + escape(label.label_class) + "</text>";
             text_free = from + 6 + 5.5 * double(label.label_class.size());
         }
-        return format("<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"Overview\">", kLeft + kColumns, y_ + 6) + under + body_ + strip + "</svg>";
+        return format("<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"Overview\">", kLeft + kColumns,
+                      y_ + 6) +
+               under + body_ + strip + "</svg>";
     }
 
   private:
@@ -145,7 +165,9 @@ class Overview {
                 low -= 0.5;
                 high += 0.5;
             }
-            const auto y = [&](float v) { return y_ + 3 + (kLane - 6) * (1 - std::clamp((double(v) - low) / (high - low), -0.05, 1.05)); };
+            const auto y = [&](float v) {
+                return y_ + 3 + (kLane - 6) * (1 - std::clamp((double(v) - low) / (high - low), -0.05, 1.05));
+            };
             for (int i = 0; i < kColumns;) {
                 if (!extents[size_t(i)].valid) {
                     ++i;
@@ -163,8 +185,8 @@ class Overview {
                 i = end;
             }
         }
-        body_ += format("<text x=0 y=%d>", y_ + 15) + escape(info.name + " " + c.name) + format("</text><text x=0 y=%d opacity=.7>", y_ + 27) +
-                 escape(range) + "</text>";
+        body_ += format("<text x=0 y=%d>", y_ + 15) + escape(info.name + " " + c.name) +
+                 format("</text><text x=0 y=%d opacity=.7>", y_ + 27) + escape(range) + "</text>";
         y_ += kLane;
     }
 
@@ -175,21 +197,26 @@ class Overview {
 };
 
 std::string stream_table(const Summary& summary) {
-    std::string out = "<table><tr><th class=l>stream<th>nominal Hz<th>measured Hz<th>sent<th>received<th>lost<th>gaps</tr>";
+    std::string out =
+        "<table><tr><th class=l>stream<th>nominal Hz<th>measured Hz<th>sent<th>received<th>lost<th>gaps</tr>";
     for (const StreamAccount& s : summary.streams)
-        out += "<tr>" + cell(s.name, "l") + cell(format("%.3f", s.rate_nominal)) + cell(format("%.3f", s.rate)) + cell(count(s.sent)) +
-               cell(count(s.received)) + cell(count(s.lost)) + cell(count(s.gaps)) + "</tr>";
+        out += "<tr>" + cell(s.name, "l") + cell(format("%.3f", s.rate_nominal)) +
+               cell(format("%.3f", s.rate)) + cell(count(s.sent)) + cell(count(s.received)) +
+               cell(count(s.lost)) + cell(count(s.gaps)) + "</tr>";
     return out + "</table>";
 }
 
 std::string model_table(const Summary& summary, const std::vector<PlanPtr>& plans) {
-    std::string out = "<table><tr><th class=l>model<th class=l>plan<th>expected<th>same<th>different<th>lost<th>outside</tr>";
+    std::string out =
+        "<table><tr><th class=l>model<th "
+        "class=l>plan<th>expected<th>same<th>different<th>lost<th>outside</tr>";
     for (size_t m = 0; m < summary.models.size(); ++m) {
         const WindowAccount& w = summary.models[m];
         const bool known = m < plans.size();
         out += "<tr>" + cell(known ? plans[m]->plan.name() : "model " + std::to_string(m), "l") +
-               cell(known ? plans[m]->plan_id.substr(0, 16) : "", "l") + cell(count(w.expected)) + cell(count(w.same)) +
-               cell(count(w.different)) + cell(count(w.lost)) + cell(count(w.outside)) + "</tr>";
+               cell(known ? plans[m]->plan_id.substr(0, 16) : "", "l") + cell(count(w.expected)) +
+               cell(count(w.same)) + cell(count(w.different)) + cell(count(w.lost)) + cell(count(w.outside)) +
+               "</tr>";
     }
     return out + "</table>";
 }
@@ -205,16 +232,19 @@ std::string utc(int64_t ns) {
 
 std::string provenance(const SessionReader& reader) {
     const SessionHeader& h = reader.header();
-    std::string out = "<table>" + row("started", utc(h.start_utc_ns)) + row("identifier", h.identifier) + row("state", reader.state()) +
+    std::string out = "<table>" + row("started", utc(h.start_utc_ns)) + row("identifier", h.identifier) +
+                      row("state", reader.state()) +
                       row("software", h.software + (h.git_commit.empty() ? "" : " (" + h.git_commit + ")")) +
-                      row("subject", h.subject.empty() ? "not given" : h.subject) + row("task", h.task.empty() ? "not given" : h.task) +
+                      row("subject", h.subject.empty() ? "not given" : h.subject) +
+                      row("task", h.task.empty() ? "not given" : h.task) +
                       row("composite", h.composite ? "yes: streams joined from several people" : "no");
     for (const auto& [key, value] : h.settings)
         out += row(key, value);
     for (const SegmentInfo& s : reader.segments())
         out += row("segment " + std::to_string(s.started.segment),
-                   s.started.info.board + ", firmware " + s.started.info.firmware + ", build " + s.started.info.build_id + "; began: " +
-                       s.started.reason + (s.ended ? "; ended: " + s.ended->reason : "; not ended"));
+                   s.started.info.board + ", firmware " + s.started.info.firmware + ", build " +
+                       s.started.info.build_id + "; began: " + s.started.reason +
+                       (s.ended ? "; ended: " + s.ended->reason : "; not ended"));
     for (const SessionModel& m : reader.models())
         out += row("model " + m.name, "plan " + m.plan_id);
     return out + "</table>";
@@ -222,7 +252,8 @@ std::string provenance(const SessionReader& reader) {
 
 }  // namespace
 
-Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader, const SessionAccounts& accounts) {
+Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader,
+                                const SessionAccounts& accounts) {
     const Summary& summary = accounts.summary;
     auto plans = plans_of_session(*reader);
     if (!plans) return tl::make_unexpected(plans.error());
@@ -240,14 +271,16 @@ Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader, co
         const model::InputSpec input = (*plans)[size_t(v.model)]->plan.input(0);
         for (const SessionStream& s : reader->streams()) {
             if (s.info.kind != input.kind || input.rate_num == 0) continue;
-            const auto run = std::find_if(s.runs.begin(), s.runs.end(), [&](const RowRun& r) { return r.segment == v.segment; });
+            const auto run = std::find_if(s.runs.begin(), s.runs.end(),
+                                          [&](const RowRun& r) { return r.segment == v.segment; });
             if (run == s.runs.end()) continue;
             const double end = double(v.window) * input.hop + input.window;
             windows.emplace_back(run->time + (end - double(run->first)) / s.info.rate(), &v);
             break;
         }
     }
-    std::stable_sort(windows.begin(), windows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::stable_sort(windows.begin(), windows.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
 
     const std::string name = std::filesystem::path(reader->path()).filename().string();
     const ReviewSource source(reader);
@@ -257,18 +290,29 @@ Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader, co
         lost += s.lost;
         received += s.received;
     }
-    std::string out = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><meta name=color-scheme "
-                      "content=\"light dark\"><title>" + escape(name) + "</title><style>" + kStyle + "</style><main>";
-    out += "<h1>" + escape(name) + "<span class=\"badge " + (accounts.whole ? "good\">whole" : "bad\">not whole") + "</span></h1><div class=dim>" +
-           escape(utc(reader->header().start_utc_ns) + (reader->header().composite ? " - composite of several people's recordings" : "")) + "</div>";
+    std::string out =
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+        "content=\"width=device-width\"><meta name=color-scheme "
+        "content=\"light dark\"><title>" +
+        escape(name) + "</title><style>" + kStyle + "</style><main>";
+    out += "<h1>" + escape(name) + "<span class=\"badge " +
+           (accounts.whole ? "good\">whole" : "bad\">not whole") + "</span></h1><div class=dim>" +
+           escape(utc(reader->header().start_utc_ns) +
+                  (reader->header().composite ? " - composite of several people's recordings" : "")) +
+           "</div>";
     if (!accounts.whole) out += "<p>" + escape(accounts.why_not) + "</p>";
-    out += "<div class=cards>" + card(format("%.1f s", summary.seconds), "recorded") + card(count(received), "samples received") +
-           card(count(lost), "samples lost") +
-           card(count(summary.windows.same) + " / " + count(summary.windows.expected), "windows same on device and host") +
-           card(count(summary.windows.different), "windows different") + card(count(summary.labels), "labels") + "</div>";
-    out += "<h2>Overview</h2><div class=panel>" + overview.draw(track.between(-1e300, 1e300), windows, int(summary.models.size()), *plans) +
-           "<div class=\"key dim\">windows: <span style=\"background:var(--good)\"></span>same<span style=\"background:var(--bad)\"></span>different"
-           "<span style=\"background:var(--warn)\"></span>lost<span style=\"background:var(--calm)\"></span>outside<span "
+    out += "<div class=cards>" + card(format("%.1f s", summary.seconds), "recorded") +
+           card(count(received), "samples received") + card(count(lost), "samples lost") +
+           card(count(summary.windows.same) + " / " + count(summary.windows.expected),
+                "windows same on device and host") +
+           card(count(summary.windows.different), "windows different") +
+           card(count(summary.labels), "labels") + "</div>";
+    out += "<h2>Overview</h2><div class=panel>" +
+           overview.draw(track.between(-1e300, 1e300), windows, int(summary.models.size()), *plans) +
+           "<div class=\"key dim\">windows: <span style=\"background:var(--good)\"></span>same<span "
+           "style=\"background:var(--bad)\"></span>different"
+           "<span style=\"background:var(--warn)\"></span>lost<span "
+           "style=\"background:var(--calm)\"></span>outside<span "
            "style=\"background:var(--label)\"></span>label</div></div>";
     out += "<h2>Streams</h2><div class=panel>" + stream_table(summary) + "</div>";
     out += "<h2>Device and host</h2><div class=panel>" + model_table(summary, *plans) + "</div>";
@@ -277,18 +321,26 @@ Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader, co
     for (const auto& [time, v] : windows) {
         if (v->verdict == Verdict::same) continue;
         if (++unequal <= kMaxRows)
-            rows += "<tr>" + cell((*plans)[size_t(v->model)]->plan.name(), "l") + cell(std::to_string(v->window)) + cell(format("%.2f", time)) +
-                    cell(verdict_name(v->verdict), "l") + cell(stage_name(*v, *plans), "l") + cell(v->reason, "l w") + "</tr>";
+            rows += "<tr>" + cell((*plans)[size_t(v->model)]->plan.name(), "l") +
+                    cell(std::to_string(v->window)) + cell(format("%.2f", time)) +
+                    cell(verdict_name(v->verdict), "l") + cell(stage_name(*v, *plans), "l") +
+                    cell(v->reason, "l w") + "</tr>";
     }
     if (!rows.empty()) {
-        out += "<h2>Windows that are not the same</h2><div class=panel><table><tr><th class=l>model<th>window<th>ends at s<th "
-               "class=l>verdict<th class=l>stage<th class=l>reason</tr>" + rows + "</table>";
+        out +=
+            "<h2>Windows that are not the same</h2><div class=panel><table><tr><th "
+            "class=l>model<th>window<th>ends at s<th "
+            "class=l>verdict<th class=l>stage<th class=l>reason</tr>" +
+            rows + "</table>";
         if (unequal > kMaxRows) out += "<p class=dim>and " + count(unequal - kMaxRows) + " more</p>";
         out += "</div>";
     }
-    out += "<h2>Clock</h2><div class=panel><table>" + row("offset", format("%.3f ms", summary.clock.offset_ms)) +
+    out += "<h2>Clock</h2><div class=panel><table>" +
+           row("offset", format("%.3f ms", summary.clock.offset_ms)) +
            row("drift", format("%.2f ppm", summary.clock.drift_ppm)) +
-           row("error", format("%.3f ms rms over %d pings", summary.clock.error_ms, summary.clock.observations)) + "</table></div>";
+           row("error",
+               format("%.3f ms rms over %d pings", summary.clock.error_ms, summary.clock.observations)) +
+           "</table></div>";
     out += "<h2>Link</h2><div class=panel><table>" + row("damaged frames", count(summary.damaged_frames)) +
            row("link losses", count(summary.link_losses)) + "</table></div>";
     out += "<h2>Provenance</h2><div class=panel>" + provenance(*reader) + "</div></main></html>\n";

@@ -8,6 +8,7 @@
 
 namespace lockstep::app {
 
-Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader, const SessionAccounts& accounts);
+Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader,
+                                const SessionAccounts& accounts);
 
 }  // namespace lockstep::app

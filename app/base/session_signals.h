@@ -23,7 +23,7 @@ class SessionSignals final : public SignalSource {
 
   private:
     struct Stream {
-        int index = 0;             // in the session
+        int index = 0;  // in the session
         uint64_t length = 0;
         uint32_t start_us = 0;
         std::vector<RowRun> runs;  // of the segment, by counter

@@ -25,7 +25,8 @@ int compare(const std::string& path, const std::vector<std::string>& models, boo
     if (!result) return complain(result.error());
 
     const WindowAccount& w = result->windows;
-    const bool equal = w.expected > 0 && w.different == 0 && w.lost == 0 && result->host_equal == result->host_compared;
+    const bool equal =
+        w.expected > 0 && w.different == 0 && w.lost == 0 && result->host_equal == result->host_compared;
     if (json) {
         Json list = Json::array();
         for (const WindowVerdict& verdict : result->verdicts)
@@ -43,22 +44,26 @@ int compare(const std::string& path, const std::vector<std::string>& models, boo
         if (++shown <= kLines) say(describe(verdict, result->plans));
     }
     if (shown > kLines) say("and " + std::to_string(shown - kLines) + " more; --json lists every window");
-    say(path + ": " + std::to_string(w.expected) + " windows = " + std::to_string(w.same) + " same + " + std::to_string(w.different) +
-        " different + " + std::to_string(w.lost) + " lost + " + std::to_string(w.outside) + " outside; recorded host predictions: " +
+    say(path + ": " + std::to_string(w.expected) + " windows = " + std::to_string(w.same) + " same + " +
+        std::to_string(w.different) + " different + " + std::to_string(w.lost) + " lost + " +
+        std::to_string(w.outside) + " outside; recorded host predictions: " +
         std::to_string(result->host_equal) + " of " + std::to_string(result->host_compared) + " equal");
-    if (w.expected == 0) say("lockstep: " + path + ": no window to compare; was the recording long enough for the model?");
+    if (w.expected == 0)
+        say("lockstep: " + path + ": no window to compare; was the recording long enough for the model?");
     return equal ? kYes : kNo;
 }
 
 }  // namespace
 
 void add_compare(CLI::App& root, Chosen* chosen) {
-    CLI::App* command = root.add_subcommand("compare", "Recompute a session's predictions on the host: same, different, lost, outside");
+    CLI::App* command = root.add_subcommand(
+        "compare", "Recompute a session's predictions on the host: same, different, lost, outside");
     auto path = std::make_shared<std::string>();
     auto models = std::make_shared<std::vector<std::string>>();
     auto json = std::make_shared<bool>(false);
     command->add_option("session", *path, "NAME.h5")->required();
-    command->add_option("--model", *models, "Plan to use in place of the session's own")->allow_extra_args(false);
+    command->add_option("--model", *models, "Plan to use in place of the session's own")
+        ->allow_extra_args(false);
     command->add_flag("--json", *json, "Every window, as one JSON object on standard output");
     command->callback([=] { *chosen = [=] { return compare(*path, *models, *json); }; });
 }

@@ -1,7 +1,8 @@
 // lockstep devices, lockstep info
+#include "app/base/devices.h"
+
 #include <cstdio>
 
-#include "app/base/devices.h"
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
 #include "devices/registry.h"
@@ -16,7 +17,8 @@ int list_devices(bool json) {
         for (const FoundDevice& device : found)
             out["devices"].push_back({{"uri", device.uri}, {"text", device.text}});
         for (const DriverInfo& driver : device_table())
-            out["schemes"].push_back({{"scheme", driver.scheme}, {"text", driver.text}, {"address", driver.address_hint}});
+            out["schemes"].push_back(
+                {{"scheme", driver.scheme}, {"text", driver.text}, {"address", driver.address_hint}});
         print_json(out);
         return kYes;
     }
@@ -34,11 +36,12 @@ int show_device(const std::string& uri, bool json) {
         print_json(to_json(info));
         return kYes;
     }
-    std::printf("%s: board %s, firmware %s, build %s, last reset: %s\n", uri.c_str(), info.board.c_str(), info.firmware.c_str(),
-                info.build_id.c_str(), info.reset_cause.c_str());
+    std::printf("%s: board %s, firmware %s, build %s, last reset: %s\n", uri.c_str(), info.board.c_str(),
+                info.firmware.c_str(), info.build_id.c_str(), info.reset_cause.c_str());
     for (const StreamInfo& stream : info.streams)
-        std::printf("  stream %-10s kind %-8s %8.3f Hz  %zu channels%s\n", stream.name.c_str(), stream.kind.c_str(), stream.rate(),
-                    stream.channels.size(), stream.enabled ? "" : "  (off)");
+        std::printf("  stream %-10s kind %-8s %8.3f Hz  %zu channels%s\n", stream.name.c_str(),
+                    stream.kind.c_str(), stream.rate(), stream.channels.size(),
+                    stream.enabled ? "" : "  (off)");
     for (const DeviceModel& model : info.models)
         std::printf("  model  %-10s plan %s%s\n", model.name.c_str(), model.plan_id.substr(0, 16).c_str(),
                     model.active ? "" : "  (not active)");
@@ -58,7 +61,8 @@ void add_info(CLI::App& root, Chosen* chosen) {
     CLI::App* command = root.add_subcommand("info", "Board, firmware, streams and models of a device");
     auto uri = std::make_shared<std::string>();
     auto json = std::make_shared<bool>(false);
-    command->add_option("uri", *uri, "serial:/dev/ttyACM0, tcp:HOST:PORT, virtual:BOARD, replay:SESSION.h5")->required();
+    command->add_option("uri", *uri, "serial:/dev/ttyACM0, tcp:HOST:PORT, virtual:BOARD, replay:SESSION.h5")
+        ->required();
     command->add_flag("--json", *json, "One JSON object on standard output");
     command->callback([=] { *chosen = [=] { return show_device(*uri, *json); }; });
 }

@@ -16,7 +16,8 @@ std::string format_help(const Formats& formats) {
         for (const OptionInfo& option : format.options) {
             help += "\n      --set " + option.name + "=" + option.fallback + "   " + option.text;
             std::string choices;
-            for (const std::string& choice : option.choices) choices += (choices.empty() ? "" : "|") + choice;
+            for (const std::string& choice : option.choices)
+                choices += (choices.empty() ? "" : "|") + choice;
             if (!choices.empty()) help += " (" + choices + ")";
         }
     }
@@ -26,7 +27,8 @@ std::string format_help(const Formats& formats) {
 template <typename Formats>
 std::string names(const Formats& formats) {
     std::string text;
-    for (const auto& format : formats) text += (text.empty() ? "" : "|") + std::string(format.name);
+    for (const auto& format : formats)
+        text += (text.empty() ? "" : "|") + std::string(format.name);
     return text;
 }
 
@@ -64,7 +66,8 @@ int run_export(ExportArguments& a) {
         char rest = 0;
         unsigned k = 0, n = 0;
         if (std::sscanf(a.shard.c_str(), "%u/%u%c", &k, &n, &rest) != 2 || k < 1 || k > n)
-            return complain(Error{ErrorKind::usage, "\"" + a.shard + "\" is no K/N with K from 1 to N", "--shard", ""});
+            return complain(
+                Error{ErrorKind::usage, "\"" + a.shard + "\" is no K/N with K from 1 to N", "--shard", ""});
         a.options.shard = k;
         a.options.shards = n;
     }
@@ -75,9 +78,12 @@ int run_export(ExportArguments& a) {
     if (!report) return complain(report.error());
     if (a.json)
         print_json({{"files", report->files}, {"notes", report->notes}, {"removed", report->removed}});
-    for (const std::string& note : report->notes) say(note);
-    for (const std::string& removed : report->removed) say("removed: " + removed);
-    for (const std::string& file : report->files) say("written: " + file);
+    for (const std::string& note : report->notes)
+        say(note);
+    for (const std::string& removed : report->removed)
+        say("removed: " + removed);
+    for (const std::string& file : report->files)
+        say("written: " + file);
     return kYes;
 }
 
@@ -97,9 +103,9 @@ int run_import(ImportArguments& a) {
     const auto notes = storage::import_session(a.source, a.session, a.options);
     line->clear();
     if (!notes) return complain(notes.error());
-    if (a.json)
-        print_json({{"session", a.session}, {"notes", *notes}});
-    for (const std::string& note : *notes) say(note);
+    if (a.json) print_json({{"session", a.session}, {"notes", *notes}});
+    for (const std::string& note : *notes)
+        say(note);
     say("written: " + a.session);
     return kYes;
 }
@@ -112,7 +118,8 @@ void add_export(CLI::App& root, Chosen* chosen) {
     command->add_option("sessions", a->sessions, "NAME.h5 ...")->required();
     command->add_option("--format", a->options.format, names(storage::export_formats()))->required();
     command->add_option("-o,--output", a->options.output, "A new file or folder")->required();
-    command->add_flag("--deidentify", a->options.deidentify, "Leave out what names a person; tells what was removed");
+    command->add_flag("--deidentify", a->options.deidentify,
+                      "Leave out what names a person; tells what was removed");
     command->add_option("--shard", a->shard, "K/N: make this part only (dataset)");
     command->add_option("--set", a->settings, "NAME=VALUE, an option of the format; may be repeated");
     command->add_flag("--json", a->json, "One JSON object on standard output");
@@ -125,7 +132,8 @@ void add_import(CLI::App& session, Chosen* chosen) {
     CLI::App* command = session.add_subcommand("import", "Make a session of another tool's recording");
     command->add_option("source", a->source, "File or folder")->required();
     command->add_option("-o,--output", a->session, "NAME.h5, new")->required();
-    command->add_option("--format", a->options.format, names(storage::import_formats()) + "; found from the source when not given");
+    command->add_option("--format", a->options.format,
+                        names(storage::import_formats()) + "; found from the source when not given");
     command->add_option("--subject", a->options.subject, "Pseudonym");
     command->add_option("--task", a->options.task, "What was done");
     command->add_option("--set", a->settings, "NAME=VALUE, an option of the format; may be repeated");

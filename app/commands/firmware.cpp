@@ -56,17 +56,23 @@ int boards(bool json) {
     Json out = {{"boards", Json::array()}};
     for (const EmulatedBoard& board : emulated_boards()) {
         const std::string image = image_of(board.name);
-        out["boards"].push_back({{"name", board.name}, {"processor", board.processor}, {"runs", "emulated"}, {"image", image}});
-        if (!json) std::printf("%-14s %-12s %s\n", board.name, board.processor, image.empty() ? "not built: lockstep firmware build" : image.c_str());
+        out["boards"].push_back(
+            {{"name", board.name}, {"processor", board.processor}, {"runs", "emulated"}, {"image", image}});
+        if (!json)
+            std::printf("%-14s %-12s %s\n", board.name, board.processor,
+                        image.empty() ? "not built: lockstep firmware build" : image.c_str());
     }
     // Boards that are built but have no emulator here.
     const std::string source = source_folder();
     std::error_code error;
-    for (fs::directory_iterator it(source + "/embedded_target/boards", error), end; !source.empty() && !error && it != end; it.increment(error)) {
+    for (fs::directory_iterator it(source + "/embedded_target/boards", error), end;
+         !source.empty() && !error && it != end; it.increment(error)) {
         const std::string name = it->path().filename().string();
         const auto& known = emulated_boards();
-        if (std::any_of(known.begin(), known.end(), [&](const EmulatedBoard& b) { return name == b.name; })) continue;
-        out["boards"].push_back({{"name", name}, {"processor", ""}, {"runs", "hardware"}, {"image", image_of(name)}});
+        if (std::any_of(known.begin(), known.end(), [&](const EmulatedBoard& b) { return name == b.name; }))
+            continue;
+        out["boards"].push_back(
+            {{"name", name}, {"processor", ""}, {"runs", "hardware"}, {"image", image_of(name)}});
         if (!json) std::printf("%-14s %-12s no emulator\n", name.c_str(), "");
     }
     if (json) print_json(out);
@@ -76,20 +82,26 @@ int boards(bool json) {
 int build(const std::string& board) {
     const std::string source = source_folder();
     if (source.empty())
-        return complain({ErrorKind::usage, "this program does not stand in its source folder", program_folder(), "build the firmware from a checkout"});
+        return complain({ErrorKind::usage, "this program does not stand in its source folder",
+                         program_folder(), "build the firmware from a checkout"});
     std::error_code error;
     if (!board.empty() && !fs::exists(source + "/embedded_target/boards/" + board + "/board.cmake", error))
-        return complain({ErrorKind::usage, "there is no such board", board, "'lockstep firmware boards' lists them"});
+        return complain(
+            {ErrorKind::usage, "there is no such board", board, "'lockstep firmware boards' lists them"});
     const std::string folder = source + "/build/firmware";
-    const auto configured = run_program({"cmake", "-S", source + "/embedded_target", "-B", folder, "-G", "Ninja",
-                                         "-DCMAKE_TOOLCHAIN_FILE=" + source + "/embedded_target/toolchains/arm-none-eabi.cmake"});
+    const auto configured =
+        run_program({"cmake", "-S", source + "/embedded_target", "-B", folder, "-G", "Ninja",
+                     "-DCMAKE_TOOLCHAIN_FILE=" + source + "/embedded_target/toolchains/arm-none-eabi.cmake"});
     if (!configured) return complain(configured.error());
-    if (*configured != 0) return complain({ErrorKind::system, "cmake failed", folder, "'./dev doctor' tells what is missing"});
+    if (*configured != 0)
+        return complain({ErrorKind::system, "cmake failed", folder, "'./dev doctor' tells what is missing"});
     std::vector<std::string> ninja = {"ninja", "-C", folder};
     if (!board.empty()) ninja.push_back(board);
     const auto built = run_program(ninja);
     if (!built) return complain(built.error());
-    return *built == 0 ? kYes : complain({ErrorKind::system, "the build failed", folder, "its first error is above"});
+    return *built == 0
+               ? kYes
+               : complain({ErrorKind::system, "the build failed", folder, "its first error is above"});
 }
 
 struct RunOptions {
@@ -126,25 +138,31 @@ int run(const RunOptions& options) {
     VirtualBoardOptions board = options.board;
     board.signals = std::move(*signals);
     // A session is played once, so that its end can be seen; the demo goes on for ever.
-    board.injection.loop = options.signals.size() < 3 || options.signals.compare(options.signals.size() - 3, 3, ".h5") != 0;
+    board.injection.loop =
+        options.signals.size() < 3 || options.signals.compare(options.signals.size() - 3, 3, ".h5") != 0;
     const Status ended = run_virtual_board(board, interrupt_flag());
     return ended ? kYes : complain(ended.error());
 }
 
 int flash(const std::string& board) {
     const auto& emulated = emulated_boards();
-    if (std::any_of(emulated.begin(), emulated.end(), [&](const EmulatedBoard& b) { return board == b.name; }))
-        return complain({ErrorKind::usage, "an emulated board has no flash to write", board, "run it with 'lockstep firmware run " + board + "'"});
+    if (std::any_of(emulated.begin(), emulated.end(),
+                    [&](const EmulatedBoard& b) { return board == b.name; }))
+        return complain({ErrorKind::usage, "an emulated board has no flash to write", board,
+                         "run it with 'lockstep firmware run " + board + "'"});
     if (image_of(board).empty())
-        return complain({ErrorKind::usage, "there is no image for this board", board, "'lockstep firmware boards' lists them, 'lockstep firmware build' makes them"});
-    return complain({ErrorKind::system, "this version has no flash tool for this board", board, "write " + image_of(board) + " with the maker's own tool"});
+        return complain({ErrorKind::usage, "there is no image for this board", board,
+                         "'lockstep firmware boards' lists them, 'lockstep firmware build' makes them"});
+    return complain({ErrorKind::system, "this version has no flash tool for this board", board,
+                     "write " + image_of(board) + " with the maker's own tool"});
 }
 
 int size(const std::string& only, bool json) {
     const std::string folder = firmware_folder();
     Json out = {{"boards", Json::object()}};
     std::error_code error;
-    for (fs::directory_iterator it(folder, error), end; !folder.empty() && !error && it != end; it.increment(error)) {
+    for (fs::directory_iterator it(folder, error), end; !folder.empty() && !error && it != end;
+         it.increment(error)) {
         const std::string name = it->path().stem().string();
         if (it->path().extension() != ".elf" || (!only.empty() && name != only)) continue;
         std::string text;
@@ -152,13 +170,16 @@ int size(const std::string& only, bool json) {
         if (!status) return complain(status.error());
         unsigned long code = 0, data = 0, bss = 0;
         const size_t line = text.find('\n');
-        if (*status != 0 || line == std::string::npos || std::sscanf(text.c_str() + line, "%lu %lu %lu", &code, &data, &bss) != 3)
-            return complain({ErrorKind::system, "arm-none-eabi-size failed", it->path().string(), "install binutils-arm-none-eabi"});
+        if (*status != 0 || line == std::string::npos ||
+            std::sscanf(text.c_str() + line, "%lu %lu %lu", &code, &data, &bss) != 3)
+            return complain({ErrorKind::system, "arm-none-eabi-size failed", it->path().string(),
+                             "install binutils-arm-none-eabi"});
         out["boards"][name] = {{"text", code}, {"data", data}, {"bss", bss}};
         if (!json) std::printf("%-14s flash %8lu  ram %8lu bytes\n", name.c_str(), code + data, data + bss);
     }
     if (out["boards"].empty())
-        return complain({ErrorKind::usage, "there is no image", only.empty() ? folder : only, "'lockstep firmware build' makes one"});
+        return complain({ErrorKind::usage, "there is no image", only.empty() ? folder : only,
+                         "'lockstep firmware build' makes one"});
     if (json) print_json(out);
     return kYes;
 }
@@ -166,13 +187,15 @@ int size(const std::string& only, bool json) {
 }  // namespace
 
 void add_firmware(CLI::App& root, Chosen* chosen) {
-    CLI::App* firmware = root.add_subcommand("firmware", "The boards' firmware: build, run in the emulator, size");
+    CLI::App* firmware =
+        root.add_subcommand("firmware", "The boards' firmware: build, run in the emulator, size");
     firmware->require_subcommand(1);
     const auto board = std::make_shared<std::string>();
     const auto json = std::make_shared<bool>(false);
     const auto o = std::make_shared<RunOptions>();
 
-    CLI::App* b = firmware->add_subcommand("boards", "Which boards there are, and which run without hardware");
+    CLI::App* b =
+        firmware->add_subcommand("boards", "Which boards there are, and which run without hardware");
     b->add_flag("--json", *json, "One JSON object on standard output");
     b->callback([=] { *chosen = [=] { return boards(*json); }; });
 
@@ -180,9 +203,11 @@ void add_firmware(CLI::App& root, Chosen* chosen) {
     make->add_option("board", *board, "Board");
     make->callback([=] { *chosen = [=] { return build(*board); }; });
 
-    CLI::App* r = firmware->add_subcommand("run", "Run a board in the emulator; prints 'ready PORT' and goes on until Ctrl-C");
+    CLI::App* r = firmware->add_subcommand(
+        "run", "Run a board in the emulator; prints 'ready PORT' and goes on until Ctrl-C");
     r->add_option("board", o->board.board, "Board")->required();
-    r->add_option("--signals", o->signals, "A session, CSV files (eeg:FILE,imu:FILE), or 'synthetic'; without it the demo signals");
+    r->add_option("--signals", o->signals,
+                  "A session, CSV files (eeg:FILE,imu:FILE), or 'synthetic'; without it the demo signals");
     r->add_option("--firmware", o->board.firmware, "Image to run in place of the board's own");
     r->add_option("--baud", o->board.line.baud, "Of the serial line; 0 = as fast as it goes");
     r->add_option("--speed", o->board.injection.speed, "Signal seconds per second");
@@ -192,7 +217,8 @@ void add_firmware(CLI::App& root, Chosen* chosen) {
     r->add_option("--cut-length", o->board.line.cut_length, "Fault: for so long, seconds");
     r->add_option("--seed", o->board.line.seed, "Of the faults");
     r->add_option("--pty-link", o->board.line.pty_link, "Symbolic link to the port");
-    r->add_option("--tcp", o->board.line.tcp_port, "A TCP port on this computer in place of the serial port; 0 = any");
+    r->add_option("--tcp", o->board.line.tcp_port,
+                  "A TCP port on this computer in place of the serial port; 0 = any");
     r->callback([=] { *chosen = [=] { return run(*o); }; });
 
     CLI::App* f = firmware->add_subcommand("flash", "Write the firmware to a board");

@@ -48,7 +48,9 @@ Result<Open> open(const std::string& path) {
 }
 
 std::string stream_name(const Open& session, const Label& label) {
-    return label.stream >= 0 && size_t(label.stream) < session.streams.size() ? session.streams[size_t(label.stream)].name : "";
+    return label.stream >= 0 && size_t(label.stream) < session.streams.size()
+               ? session.streams[size_t(label.stream)].name
+               : "";
 }
 
 std::string channel_name(const Open& session, const Label& label) {
@@ -58,9 +60,15 @@ std::string channel_name(const Open& session, const Label& label) {
 }
 
 Json label_json(const Open& session, const Label& label) {
-    return {{"id", label.id}, {"start_s", label.start}, {"stop_s", label.stop}, {"class", label.label_class},
-            {"stream", stream_name(session, label)}, {"channel", channel_name(session, label)}, {"source", label.source},
-            {"confidence", label.confidence}, {"note", label.note}};
+    return {{"id", label.id},
+            {"start_s", label.start},
+            {"stop_s", label.stop},
+            {"class", label.label_class},
+            {"stream", stream_name(session, label)},
+            {"channel", channel_name(session, label)},
+            {"source", label.source},
+            {"confidence", label.confidence},
+            {"note", label.note}};
 }
 
 int list(const LabelOptions& o) {
@@ -75,8 +83,9 @@ int list(const LabelOptions& o) {
         return kYes;
     }
     for (const Label& label : labels)
-        std::printf("%6llu  %10.3f  %10.3f  %-16s %-8s %-8s %s\n", static_cast<unsigned long long>(label.id), label.start, label.stop,
-                    label.label_class.c_str(), stream_name(*session, label).c_str(), channel_name(*session, label).c_str(), label.source.c_str());
+        std::printf("%6llu  %10.3f  %10.3f  %-16s %-8s %-8s %s\n", static_cast<unsigned long long>(label.id),
+                    label.start, label.stop, label.label_class.c_str(), stream_name(*session, label).c_str(),
+                    channel_name(*session, label).c_str(), label.source.c_str());
     if (labels.empty()) say(o.session + ": no labels");
     return kYes;
 }
@@ -95,9 +104,11 @@ int export_csv(const LabelOptions& o) {
     std::string text = "start_s,stop_s,class,stream,channel\n";
     for (const Label& label : session->track.between(-1e300, 1e300)) {
         char times[64];
-        std::snprintf(times, sizeof times, label.stop > label.start ? "%.6f,%.6f" : "%.6f,", label.start, label.stop);
-        text += std::string(times) + "," + csv_field(label.label_class) + "," + csv_field(stream_name(*session, label)) + "," +
-                csv_field(channel_name(*session, label)) + "\n";
+        std::snprintf(times, sizeof times, label.stop > label.start ? "%.6f,%.6f" : "%.6f,", label.start,
+                      label.stop);
+        text += std::string(times) + "," + csv_field(label.label_class) + "," +
+                csv_field(stream_name(*session, label)) + "," + csv_field(channel_name(*session, label)) +
+                "\n";
     }
     if (o.file == "-") {
         std::fwrite(text.data(), 1, text.size(), stdout);
@@ -105,7 +116,8 @@ int export_csv(const LabelOptions& o) {
     }
     std::error_code error;
     if (std::filesystem::exists(o.file, error))
-        return complain({ErrorKind::usage, "the file exists already", o.file, "nothing is overwritten: choose another name"});
+        return complain({ErrorKind::usage, "the file exists already", o.file,
+                         "nothing is overwritten: choose another name"});
     const std::string part = o.file + ".part" + std::to_string(::getpid());
     std::ofstream file(part);
     file << text;
@@ -113,7 +125,8 @@ int export_csv(const LabelOptions& o) {
     if (file) std::filesystem::rename(part, o.file, error);
     if (!file || error) {
         std::filesystem::remove(part, error);
-        return complain({ErrorKind::system, "cannot write the file", o.file, "check the folder and the free space"});
+        return complain(
+            {ErrorKind::system, "cannot write the file", o.file, "check the folder and the free space"});
     }
     return kYes;
 }
@@ -137,10 +150,12 @@ int store(const LabelOptions& o, Open& session, const std::vector<LabelEdit>& ed
     if (o.json) {
         Json out = {{"edited", Json::array()}, {"revision", session.track.revision()}};
         for (const LabelEdit& edit : applied)
-            out["edited"].push_back(label_json(session, edit.operation == LabelOperation::remove ? edit.before : edit.after));
+            out["edited"].push_back(
+                label_json(session, edit.operation == LabelOperation::remove ? edit.before : edit.after));
         print_json(out);
     } else {
-        say(o.session + ": " + std::to_string(applied.size()) + (applied.size() == 1 ? " label edit" : " label edits") + ", revision " +
+        say(o.session + ": " + std::to_string(applied.size()) +
+            (applied.size() == 1 ? " label edit" : " label edits") + ", revision " +
             std::to_string(session.track.revision()));
     }
     return kYes;
@@ -177,7 +192,8 @@ int add(const LabelOptions& o) {
 Result<Label> find(const Open& session, const LabelOptions& o) {
     const auto found = session.track.labels().find(o.id);
     if (found == session.track.labels().end())
-        return fail(ErrorKind::usage, "there is no label " + std::to_string(o.id), o.session, "'lockstep label list' shows the numbers");
+        return fail(ErrorKind::usage, "there is no label " + std::to_string(o.id), o.session,
+                    "'lockstep label list' shows the numbers");
     return found->second;
 }
 
@@ -258,7 +274,9 @@ void add_label(CLI::App& root, Chosen* chosen) {
     CLI::App* import = command("import", "Add the labels of a CSV", import_csv);
     import->add_option("file", o->file, "CSV with start_s,stop_s,class,stream,channel")->required();
     import->add_option("--author", o->author, "Who edits");
-    command("export", "Write the labels as CSV", export_csv)->add_option("file", o->file, "A new file, or - for standard output")->required();
+    command("export", "Write the labels as CSV", export_csv)
+        ->add_option("file", o->file, "A new file, or - for standard output")
+        ->required();
 }
 
 }  // namespace lockstep::app

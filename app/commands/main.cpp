@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
         while (!where->get_subcommands().empty())
             where = where->get_subcommands().front();
         std::string name = "lockstep";
-        for (const CLI::App* app = &root; !app->get_subcommands().empty(); app = app->get_subcommands().front())
+        for (const CLI::App* app = &root; !app->get_subcommands().empty();
+             app = app->get_subcommands().front())
             name += " " + app->get_subcommands().front()->get_name();
         say("lockstep: " + std::string(e.what()) + "; see '" + name + " --help'");
         return kUsage;

@@ -20,17 +20,22 @@ int convert_model(const ConvertRequest& request, const std::string& output, bool
     if (const Status saved = save_plan(output, *bytes, force); !saved) return complain(saved.error());
     const std::string id = plan_id_of(*bytes);
     if (json)
-        print_json({{"plan", output}, {"plan_id", id}, {"bytes", bytes->size()}, {"macs", report.macs},
-                    {"calibration_windows", report.calibration_windows}, {"same_decision", report.same_decision},
+        print_json({{"plan", output},
+                    {"plan_id", id},
+                    {"bytes", bytes->size()},
+                    {"macs", report.macs},
+                    {"calibration_windows", report.calibration_windows},
+                    {"same_decision", report.same_decision},
                     {"largest_error", report.largest_error}});
     say(output + ": plan " + id.substr(0, 16) + ", " + std::to_string(bytes->size()) + " bytes; on " +
-        std::to_string(report.calibration_windows) + " calibration windows " + std::to_string(report.same_decision) +
-        " have the float network's decision");
+        std::to_string(report.calibration_windows) + " calibration windows " +
+        std::to_string(report.same_decision) + " have the float network's decision");
     return kYes;
 }
 
 const char* kind_name(model::StageKind kind) {
-    static const char* const names[] = {"samples", "filtered", "features", "quantised_input", "layer", "output"};
+    static const char* const names[] = {"samples",         "filtered", "features",
+                                        "quantised_input", "layer",    "output"};
     return size_t(kind) < 6 ? names[size_t(kind)] : "?";
 }
 
@@ -38,16 +43,27 @@ int info(const std::string& path, bool json) {
     const auto loaded = load_plan(path);
     if (!loaded) return complain(loaded.error());
     const model::Plan& plan = (*loaded)->plan;
-    Json out = {{"plan", path}, {"name", plan.name()}, {"plan_id", (*loaded)->plan_id}, {"bytes", (*loaded)->bytes.size()},
-                {"arena_bytes", plan.arena_bytes()}, {"classifier", plan.is_classifier()}, {"inputs", Json::array()},
-                {"stages", Json::array()}, {"scores", Json::array()}};
+    Json out = {{"plan", path},
+                {"name", plan.name()},
+                {"plan_id", (*loaded)->plan_id},
+                {"bytes", (*loaded)->bytes.size()},
+                {"arena_bytes", plan.arena_bytes()},
+                {"classifier", plan.is_classifier()},
+                {"inputs", Json::array()},
+                {"stages", Json::array()},
+                {"scores", Json::array()}};
     for (size_t i = 0; i < plan.inputs(); ++i) {
         const model::InputSpec input = plan.input(i);
         Json channels = Json::array();
         for (size_t c = 0; c < input.channels; ++c)
             channels.push_back({{"name", plan.channel_name(i, c)}, {"unit", plan.channel_unit(i, c)}});
-        out["inputs"].push_back({{"kind", input.kind}, {"rate", double(input.rate_num) / input.rate_den}, {"window", input.window},
-                                 {"hop", input.hop}, {"warmup", input.warmup}, {"reset_period", input.reset_period}, {"channels", channels}});
+        out["inputs"].push_back({{"kind", input.kind},
+                                 {"rate", double(input.rate_num) / input.rate_den},
+                                 {"window", input.window},
+                                 {"hop", input.hop},
+                                 {"warmup", input.warmup},
+                                 {"reset_period", input.reset_period},
+                                 {"channels", channels}});
     }
     for (size_t i = 0; i < plan.stages(); ++i)
         out["stages"].push_back({{"name", plan.stage(i).name}, {"kind", kind_name(plan.stage(i).kind)}});
@@ -57,11 +73,13 @@ int info(const std::string& path, bool json) {
         print_json(out);
         return kYes;
     }
-    std::printf("%s: %s, %zu bytes, arena %zu bytes\n  plan %s\n", path.c_str(), plan.name(), (*loaded)->bytes.size(), plan.arena_bytes(),
-                (*loaded)->plan_id.c_str());
+    std::printf("%s: %s, %zu bytes, arena %zu bytes\n  plan %s\n", path.c_str(), plan.name(),
+                (*loaded)->bytes.size(), plan.arena_bytes(), (*loaded)->plan_id.c_str());
     for (const Json& input : out["inputs"])
-        std::printf("  input %s: %zu channels at %g Hz, window %u, hop %u\n", input["kind"].get<std::string>().c_str(), input["channels"].size(),
-                    input["rate"].get<double>(), input["window"].get<unsigned>(), input["hop"].get<unsigned>());
+        std::printf("  input %s: %zu channels at %g Hz, window %u, hop %u\n",
+                    input["kind"].get<std::string>().c_str(), input["channels"].size(),
+                    input["rate"].get<double>(), input["window"].get<unsigned>(),
+                    input["hop"].get<unsigned>());
     for (size_t i = 0; i < plan.stages(); ++i)
         std::printf("  stage %2zu %-16s %s\n", i, kind_name(plan.stage(i).kind), plan.stage(i).name);
     for (size_t i = 0; i < plan.scores(); ++i)
@@ -91,13 +109,16 @@ int run(const std::string& path, const std::string& input, const std::string& ou
     }
     std::error_code error;
     if (std::filesystem::exists(output, error))
-        return complain({ErrorKind::usage, "the file exists already", output, "nothing is overwritten: choose another name"});
+        return complain({ErrorKind::usage, "the file exists already", output,
+                         "nothing is overwritten: choose another name"});
     const std::string part = output + ".part";
     std::ofstream file(part, std::ios::binary);
     file.write(reinterpret_cast<const char*>(result->data()), std::streamsize(result->size()));
     file.close();
     if (file) std::filesystem::rename(part, output, error);
-    if (!file || error) return complain({ErrorKind::system, "cannot write the file", output, "check the folder and the free space"});
+    if (!file || error)
+        return complain(
+            {ErrorKind::system, "cannot write the file", output, "check the folder and the free space"});
     return kYes;
 }
 
@@ -114,10 +135,14 @@ void add_model(CLI::App& root, Chosen* chosen) {
     const auto json = std::make_shared<bool>(false);
 
     CLI::App* c = model->add_subcommand("convert", "Make a plan from a trained network");
-    c->add_option("source", request->source, ".onnx or .tflite, or a preprocessing file that is a whole model")->required();
+    c->add_option("source", request->source,
+                  ".onnx or .tflite, or a preprocessing file that is a whole model")
+        ->required();
     c->add_option("plan,-o,--output", *output, "NAME.lsplan")->required();
-    c->add_option("--preprocessing", request->preprocessing, "JSON: streams, filters, windows, names of the outputs");
-    c->add_option("--calibration", request->calibration, ".npy or .npz with windows to choose the quantisation by");
+    c->add_option("--preprocessing", request->preprocessing,
+                  "JSON: streams, filters, windows, names of the outputs");
+    c->add_option("--calibration", request->calibration,
+                  ".npy or .npz with windows to choose the quantisation by");
     c->add_option("--name", request->name, "Name of the plan");
     c->add_option("--clip", request->clip, "Share of the calibration values at each end that may be clipped");
     c->add_flag("--force", *force, "Replace an existing plan");

@@ -53,14 +53,18 @@ int monitor(const std::string& uri, double seconds, bool json) {
         out.erase("session");
         out.erase("composite");
         const LinkStatistics link = session.link_statistics(*device);
-        out["link"] = {{"bytes", link.bytes}, {"frames", link.frames}, {"damaged", link.damaged}, {"lost_frames", link.lost_frames}};
+        out["link"] = {{"bytes", link.bytes},
+                       {"frames", link.frames},
+                       {"damaged", link.damaged},
+                       {"lost_frames", link.lost_frames}};
         print_json(out);
     }
     if (!stopped) return complain(stopped.error());
     uint64_t received = 0;
     for (const StreamAccount& stream : summary.streams)
         received += stream.received;
-    if (received == 0) return complain({ErrorKind::device, "the device sent no sample", uri, "check its sensors"});
+    if (received == 0)
+        return complain({ErrorKind::device, "the device sent no sample", uri, "check its sensors"});
     return kYes;
 }
 

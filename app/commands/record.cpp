@@ -58,16 +58,18 @@ void watch(const Session& session, Recording& recording, const RecordOptions& op
             for (const StreamAccount& stream : summary.streams)
                 lost += stream.lost;
             char text[200];
-            std::snprintf(text, sizeof text, "recording %.0f s%s: %llu samples lost, windows %llu same, %llu different", seconds,
-                          options.seconds > 0 ? (" of " + std::to_string(long(options.seconds))).c_str() : "",
-                          static_cast<unsigned long long>(lost), static_cast<unsigned long long>(summary.windows.same),
-                          static_cast<unsigned long long>(summary.windows.different));
+            std::snprintf(
+                text, sizeof text, "recording %.0f s%s: %llu samples lost, windows %llu same, %llu different",
+                seconds, options.seconds > 0 ? (" of " + std::to_string(long(options.seconds))).c_str() : "",
+                static_cast<unsigned long long>(lost), static_cast<unsigned long long>(summary.windows.same),
+                static_cast<unsigned long long>(summary.windows.different));
             progress.show(text);
             if (!silence_told && seconds > kSilentSeconds) {
                 silence_told = true;
                 progress.clear();
                 for (const std::string& name : silent_streams(summary))
-                    say("lockstep: " + name + ": no sample for " + std::to_string(int(kSilentSeconds)) + " s; is the sensor connected?");
+                    say("lockstep: " + name + ": no sample for " + std::to_string(int(kSilentSeconds)) +
+                        " s; is the sensor connected?");
             }
         }
         double left = 0.05;
@@ -80,7 +82,8 @@ Status join_devices(Session& session, const RecordOptions& options, std::vector<
     std::vector<std::unique_ptr<Driver>> drivers;
     std::vector<PlanPtr> plans;
     const auto add_plan = [&](const PlanPtr& plan) {
-        const bool known = std::any_of(plans.begin(), plans.end(), [&](const PlanPtr& p) { return p->plan_id == plan->plan_id; });
+        const bool known = std::any_of(plans.begin(), plans.end(),
+                                       [&](const PlanPtr& p) { return p->plan_id == plan->plan_id; });
         if (!known) plans.push_back(plan);
     };
     for (const std::string& path : options.models) {
@@ -117,11 +120,13 @@ Status join_devices(Session& session, const RecordOptions& options, std::vector<
 }
 
 // What the recording came to, in words and as an exit status.
-int conclude(const Summary& summary, const WriterStatistics& written, const RecordOptions& options, const std::string& path,
-             size_t labels_left_out, int status) {
+int conclude(const Summary& summary, const WriterStatistics& written, const RecordOptions& options,
+             const std::string& path, size_t labels_left_out, int status) {
     const bool kept = written.dropped_events == 0;
     const bool whole = summary.whole && kept && status == kYes;
-    if (options.json) print_json(report_json(summary, std::filesystem::path(path).filename().string(), whole, options.composite));
+    if (options.json)
+        print_json(
+            report_json(summary, std::filesystem::path(path).filename().string(), whole, options.composite));
     say(report_text(summary));
     uint64_t received = 0;
     uint64_t lost = 0;
@@ -129,10 +134,15 @@ int conclude(const Summary& summary, const WriterStatistics& written, const Reco
         received += stream.received;
         lost += stream.lost;
     }
-    if (labels_left_out > 0) say(std::to_string(labels_left_out) + " labels of the script lie after the end and were left out");
-    if (!kept) say("lockstep: " + std::to_string(written.dropped_events) + " events were lost on their way to the disk");
+    if (labels_left_out > 0)
+        say(std::to_string(labels_left_out) + " labels of the script lie after the end and were left out");
+    if (!kept)
+        say("lockstep: " + std::to_string(written.dropped_events) +
+            " events were lost on their way to the disk");
     if (!written.warning.empty()) say("lockstep: " + written.warning);
-    say(path + (whole ? ": whole" : ": not whole: " + (summary.why_not.empty() ? std::string("see above") : summary.why_not)));
+    say(path +
+        (whole ? ": whole"
+               : ": not whole: " + (summary.why_not.empty() ? std::string("see above") : summary.why_not)));
     if (received == 0) {
         say("lockstep: " + path + ": no sample was recorded; check the sensors and the device's settings");
         return kFailed;
@@ -141,7 +151,8 @@ int conclude(const Summary& summary, const WriterStatistics& written, const Reco
         say("lockstep: " + name + ": not one sample came; check that the sensor is connected and enabled");
         if (status == kYes) status = kNo;
     }
-    if (status == kYes && options.strict && (lost > 0 || !kept || summary.windows.lost > 0 || summary.windows.different > 0))
+    if (status == kYes && options.strict &&
+        (lost > 0 || !kept || summary.windows.lost > 0 || summary.windows.different > 0))
         status = kNo;
     return status;
 }
@@ -158,7 +169,8 @@ int record(const RecordOptions& options) {
 
     Session session;
     std::vector<StreamInfo> streams;
-    if (const Status joined = join_devices(session, options, &streams); !joined) return complain(joined.error());
+    if (const Status joined = join_devices(session, options, &streams); !joined)
+        return complain(joined.error());
     LabelScript script(std::move(labels), [&session](const LabelEdit& edit) { session.hub().publish(edit); });
     if (const Status bound = script.bind(streams); !bound) return complain(bound.error());
     if (interrupted()) return kFailed;
@@ -194,13 +206,16 @@ int record(const RecordOptions& options) {
 }  // namespace
 
 void add_record(CLI::App& root, Chosen* chosen) {
-    CLI::App* command = root.add_subcommand("record", "Record devices into a session file; Ctrl-C ends it cleanly");
+    CLI::App* command =
+        root.add_subcommand("record", "Record devices into a session file; Ctrl-C ends it cleanly");
     auto o = std::make_shared<RecordOptions>();
     command->add_option("uri", o->uris, "Devices, all into one session")->required();
     command->add_option("-o,--output", o->output, "NAME.h5, or a folder for a generated name")->required();
     command->add_option("--seconds", o->seconds, "End after so many seconds")->check(CLI::PositiveNumber);
     command->add_option("--label-script", o->label_script, "CSV with start_s,stop_s,class,stream,channel");
-    command->add_option("--model", o->models, "Plan for the host to run; without it, those that the device runs")->allow_extra_args(false);
+    command
+        ->add_option("--model", o->models, "Plan for the host to run; without it, those that the device runs")
+        ->allow_extra_args(false);
     command->add_option("--subject", o->subject, "Pseudonym of the person");
     command->add_option("--task", o->task, "What the person does");
     command->add_flag("--strict", o->strict, "Exit 1 when anything was lost or differs");

@@ -36,7 +36,8 @@ class SampleCheck {
     explicit SampleCheck(SessionSignals* recorded) : recorded_(recorded) {}
     uint64_t wrong(const std::string& stream, const Block& block) {
         const auto& infos = recorded_->streams();
-        const auto info = std::find_if(infos.begin(), infos.end(), [&](const StreamInfo& s) { return s.name == stream; });
+        const auto info =
+            std::find_if(infos.begin(), infos.end(), [&](const StreamInfo& s) { return s.name == stream; });
         if (info == infos.end() || info->channels.size() != block.channels) return block.count;
         const size_t index = size_t(info - infos.begin());
         uint64_t wrong = 0;
@@ -47,9 +48,10 @@ class SampleCheck {
             if (!chunk) return wrong + block.count - done;
             const uint64_t n = chunk->missing > 0 ? chunk->missing : chunk->counts.size() / block.channels;
             for (uint64_t i = 0; i < n; ++i)
-                wrong += chunk->missing > 0 || !std::equal(chunk->counts.begin() + long(i * block.channels),
-                                                           chunk->counts.begin() + long((i + 1) * block.channels),
-                                                           block.counts.begin() + long((done + i) * block.channels))
+                wrong += chunk->missing > 0 ||
+                                 !std::equal(chunk->counts.begin() + long(i * block.channels),
+                                             chunk->counts.begin() + long((i + 1) * block.channels),
+                                             block.counts.begin() + long((done + i) * block.channels))
                              ? 1
                              : 0;
             done += n;
@@ -66,7 +68,8 @@ Result<std::string> target_uri(const std::string& to, const std::string& path) {
     auto uri = Uri::parse(to);
     if (!uri) return tl::make_unexpected(uri.error());
     if (uri->scheme != "virtual")
-        return fail(ErrorKind::usage, "replay needs a device whose sensors can be injected", to, "use virtual:BOARD");
+        return fail(ErrorKind::usage, "replay needs a device whose sensors can be injected", to,
+                    "use virtual:BOARD");
     if (!uri->value("signals").empty())
         return fail(ErrorKind::usage, "replay sets 'signals' itself", to, "leave it out");
     std::error_code error;
@@ -115,11 +118,13 @@ int replay(const std::string& path, const std::string& to, bool json) {
                 const std::string& name = names[(*block)->stream];
                 live.end[name] = (*block)->first + (*block)->count;
                 live.wrong_values[name] += check.wrong(name, **block);
-            } else if (const auto* p = std::get_if<Prediction>(&event); p != nullptr && p->origin == Origin::device) {
+            } else if (const auto* p = std::get_if<Prediction>(&event);
+                       p != nullptr && p->origin == Origin::device) {
                 live.device[{p->plan_id.substr(0, 16), p->window}] = p->output_hash;
             } else if (const auto* verdict = std::get_if<WindowVerdict>(&event)) {
                 if (verdict->model >= 0 && size_t(verdict->model) < plans->size())
-                    live.verdicts[{(*plans)[size_t(verdict->model)]->plan_id.substr(0, 16), verdict->window}] = *verdict;
+                    live.verdicts[{(*plans)[size_t(verdict->model)]->plan_id.substr(0, 16),
+                                   verdict->window}] = *verdict;
             }
         }
     });
@@ -137,7 +142,8 @@ int replay(const std::string& path, const std::string& to, bool json) {
     double longest = 0;
     const auto& streams = (*signals)->streams();
     for (size_t i = 0; i < streams.size(); ++i)
-        longest = std::max(longest, double((*signals)->length(i)) / streams[i].rate() + (*signals)->start_us(i) / 1e6);
+        longest = std::max(longest,
+                           double((*signals)->length(i)) / streams[i].rate() + (*signals)->start_us(i) / 1e6);
     const int64_t begin = now_host_ns();
     int64_t moved = begin;
     uint64_t before = 0;
@@ -160,7 +166,8 @@ int replay(const std::string& path, const std::string& to, bool json) {
             before = sum;
             if (double(now_host_ns() - moved) / 1e9 > 5) break;
             char text[80];
-            std::snprintf(text, sizeof text, "replaying %.0f of %.0f s", double(now_host_ns() - begin) / 1e9, longest);
+            std::snprintf(text, sizeof text, "replaying %.0f of %.0f s", double(now_host_ns() - begin) / 1e9,
+                          longest);
             progress.show(text);
         }
     }
@@ -179,7 +186,8 @@ int replay(const std::string& path, const std::string& to, bool json) {
     std::map<WindowKey, bool> usable;
     for (const WindowVerdict& v : *verdicts)
         if (v.segment == segment && v.model >= 0 && size_t(v.model) < plans->size())
-            usable[{(*plans)[size_t(v.model)]->plan_id.substr(0, 16), v.window}] = v.verdict == Verdict::same || v.verdict == Verdict::different;
+            usable[{(*plans)[size_t(v.model)]->plan_id.substr(0, 16), v.window}] =
+                v.verdict == Verdict::same || v.verdict == Verdict::different;
     uint64_t compared = 0;
     uint64_t equal = 0;
     uint64_t missing = 0;
@@ -190,11 +198,14 @@ int replay(const std::string& path, const std::string& to, bool json) {
         const auto again = live.device.find(key);
         if (again == live.device.end()) {
             ++missing;
-            if (missing <= 5) say("window " + std::to_string(p.window) + " of plan " + key.first + ": the device did not predict it again");
+            if (missing <= 5)
+                say("window " + std::to_string(p.window) + " of plan " + key.first +
+                    ": the device did not predict it again");
         } else if (again->second == p.output_hash) {
             ++equal;
         } else {
-            say("window " + std::to_string(p.window) + " of plan " + key.first + ": the device's output differs from the recorded one");
+            say("window " + std::to_string(p.window) + " of plan " + key.first +
+                ": the device's output differs from the recorded one");
         }
     }
     for (const auto& [key, verdict] : live.verdicts)
@@ -205,22 +216,34 @@ int replay(const std::string& path, const std::string& to, bool json) {
     uint64_t link_lost = 0;
     for (const StreamAccount& s : summary.streams)
         link_lost += s.lost;
-    const bool same = complete && compared > 0 && equal == compared && wrong == 0 && summary.windows.different == 0;
+    const bool same =
+        complete && compared > 0 && equal == compared && wrong == 0 && summary.windows.different == 0;
     if (json)
-        print_json({{"session", std::filesystem::path(path).filename().string()}, {"device", to}, {"same", same}, {"complete", complete},
-                    {"recorded_predictions", {{"compared", compared}, {"equal", equal}, {"missing", missing}, {"different", compared - equal - missing}}},
-                    {"windows", to_json(summary.windows)}, {"wrong_samples", wrong}, {"lost_samples", link_lost}});
+        print_json({{"session", std::filesystem::path(path).filename().string()},
+                    {"device", to},
+                    {"same", same},
+                    {"complete", complete},
+                    {"recorded_predictions",
+                     {{"compared", compared},
+                      {"equal", equal},
+                      {"missing", missing},
+                      {"different", compared - equal - missing}}},
+                    {"windows", to_json(summary.windows)},
+                    {"wrong_samples", wrong},
+                    {"lost_samples", link_lost}});
     if (!complete) say("lockstep: " + to + ": the replay ended before the recording's last sample");
     say(path + " through " + to + ": " + std::to_string(equal) + " of " + std::to_string(compared) +
-        " recorded device predictions equal; device against host now: " + std::to_string(summary.windows.same) + " same, " +
-        std::to_string(summary.windows.different) + " different; " + std::to_string(wrong) + " wrong samples: " + (same ? "same" : "NOT the same"));
+        " recorded device predictions equal; device against host now: " +
+        std::to_string(summary.windows.same) + " same, " + std::to_string(summary.windows.different) +
+        " different; " + std::to_string(wrong) + " wrong samples: " + (same ? "same" : "NOT the same"));
     return same ? kYes : kNo;
 }
 
 }  // namespace
 
 void add_replay(CLI::App& root, Chosen* chosen) {
-    CLI::App* command = root.add_subcommand("replay", "Feed a recording's samples to a device and compare its predictions");
+    CLI::App* command =
+        root.add_subcommand("replay", "Feed a recording's samples to a device and compare its predictions");
     auto path = std::make_shared<std::string>();
     auto to = std::make_shared<std::string>();
     auto json = std::make_shared<bool>(false);

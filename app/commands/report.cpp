@@ -21,7 +21,8 @@ Status write_file(const std::filesystem::path& path, const std::string& text) {
     if (!file || error) {
         const std::string why = error ? error.message() : std::strerror(errno);
         std::filesystem::remove(part, error);
-        return fail(ErrorKind::system, "cannot write the report: " + why, path.string(), "check the folder and the free space");
+        return fail(ErrorKind::system, "cannot write the report: " + why, path.string(),
+                    "check the folder and the free space");
     }
     return {};
 }
@@ -36,16 +37,22 @@ int report(const std::string& path, const std::string& folder, bool force, bool 
     const std::filesystem::path to(folder);
     std::error_code error;
     std::filesystem::create_directories(to, error);
-    if (error) return complain({ErrorKind::system, "cannot make the folder: " + error.message(), folder, "choose another place"});
+    if (error)
+        return complain({ErrorKind::system, "cannot make the folder: " + error.message(), folder,
+                         "choose another place"});
     for (const char* name : {"report.html", "report.json"})
         if (!force && std::filesystem::exists(to / name, error))
-            return complain({ErrorKind::usage, "the file exists already", (to / name).string(), "choose another folder, or --force to replace it"});
+            return complain({ErrorKind::usage, "the file exists already", (to / name).string(),
+                             "choose another folder, or --force to replace it"});
 
-    const Json data = report_json(accounts->summary, std::filesystem::path(path).filename().string(), accounts->whole, reader->header().composite);
+    const Json data = report_json(accounts->summary, std::filesystem::path(path).filename().string(),
+                                  accounts->whole, reader->header().composite);
     const auto page = report_page(reader, *accounts);
     if (!page) return complain(page.error());
-    if (const Status written = write_file(to / "report.html", *page); !written) return complain(written.error());
-    if (const Status written = write_file(to / "report.json", dump(data) + "\n"); !written) return complain(written.error());
+    if (const Status written = write_file(to / "report.html", *page); !written)
+        return complain(written.error());
+    if (const Status written = write_file(to / "report.json", dump(data) + "\n"); !written)
+        return complain(written.error());
     if (json) print_json(data);
     for (const std::string& fault : accounts->faults)
         say(path + ": " + fault);
@@ -57,7 +64,8 @@ int report(const std::string& path, const std::string& folder, bool force, bool 
 }  // namespace
 
 void add_report(CLI::App& session, Chosen* chosen) {
-    CLI::App* command = session.add_subcommand("report", "Write report.html and report.json; exit status 0 when the session is whole");
+    CLI::App* command = session.add_subcommand(
+        "report", "Write report.html and report.json; exit status 0 when the session is whole");
     auto path = std::make_shared<std::string>();
     auto folder = std::make_shared<std::string>();
     auto force = std::make_shared<bool>(false);

@@ -20,8 +20,12 @@ int info(const std::string& path, bool json) {
     if (json) {
         Json streams = Json::object();
         for (const SessionStream& s : reader.streams())
-            streams[s.info.name] = {{"kind", s.info.kind}, {"rate", s.info.rate()}, {"rate_measured", s.rate_measured},
-                                    {"channels", s.info.channels.size()}, {"rows", s.rows}, {"gaps", s.gaps.size()}};
+            streams[s.info.name] = {{"kind", s.info.kind},
+                                    {"rate", s.info.rate()},
+                                    {"rate_measured", s.rate_measured},
+                                    {"channels", s.info.channels.size()},
+                                    {"rows", s.rows},
+                                    {"gaps", s.gaps.size()}};
         Json models = Json::array();
         for (const SessionModel& m : reader.models())
             models.push_back({{"name", m.name}, {"plan_id", m.plan_id}});
@@ -32,21 +36,32 @@ int info(const std::string& path, bool json) {
             entry["reason"] = segment.started.reason;
             devices.push_back(entry);
         }
-        print_json({{"session", std::filesystem::path(path).filename().string()}, {"identifier", header.identifier},
-                    {"state", reader.state()}, {"start_utc_ns", header.start_utc_ns}, {"seconds", reader.duration()},
-                    {"software", header.software}, {"subject", header.subject}, {"task", header.task},
-                    {"composite", header.composite}, {"settings", header.settings}, {"streams", streams}, {"models", models},
-                    {"segments", devices}, {"label_edits", labels->size()}});
+        print_json({{"session", std::filesystem::path(path).filename().string()},
+                    {"identifier", header.identifier},
+                    {"state", reader.state()},
+                    {"start_utc_ns", header.start_utc_ns},
+                    {"seconds", reader.duration()},
+                    {"software", header.software},
+                    {"subject", header.subject},
+                    {"task", header.task},
+                    {"composite", header.composite},
+                    {"settings", header.settings},
+                    {"streams", streams},
+                    {"models", models},
+                    {"segments", devices},
+                    {"label_edits", labels->size()}});
         return kYes;
     }
-    std::printf("%s: %s, %.1f s, %s%s\n", path.c_str(), reader.state().c_str(), reader.duration(), header.software.c_str(),
-                header.composite ? ", composite" : "");
+    std::printf("%s: %s, %.1f s, %s%s\n", path.c_str(), reader.state().c_str(), reader.duration(),
+                header.software.c_str(), header.composite ? ", composite" : "");
     for (const SegmentInfo& segment : reader.segments())
-        std::printf("  segment %d: %s (%s), %s\n", segment.started.segment, segment.started.info.board.c_str(),
-                    segment.started.info.uri.c_str(), segment.started.reason.c_str());
+        std::printf("  segment %d: %s (%s), %s\n", segment.started.segment,
+                    segment.started.info.board.c_str(), segment.started.info.uri.c_str(),
+                    segment.started.reason.c_str());
     for (const SessionStream& s : reader.streams())
-        std::printf("  stream %-10s %-8s %8.3f Hz  %3zu channels  %10llu rows  %zu gaps\n", s.info.name.c_str(), s.info.kind.c_str(),
-                    s.info.rate(), s.info.channels.size(), static_cast<unsigned long long>(s.rows), s.gaps.size());
+        std::printf("  stream %-10s %-8s %8.3f Hz  %3zu channels  %10llu rows  %zu gaps\n",
+                    s.info.name.c_str(), s.info.kind.c_str(), s.info.rate(), s.info.channels.size(),
+                    static_cast<unsigned long long>(s.rows), s.gaps.size());
     for (const SessionModel& m : reader.models())
         std::printf("  model  %-10s %s\n", m.name.c_str(), m.plan_id.substr(0, 16).c_str());
     std::printf("  label edits: %zu\n", labels->size());
@@ -56,10 +71,15 @@ int info(const std::string& path, bool json) {
 int verify(const std::string& path, bool json) {
     const auto faults = storage::verify(path);
     if (!faults) return complain(faults.error());
-    if (json) print_json({{"session", std::filesystem::path(path).filename().string()}, {"intact", faults->empty()}, {"faults", *faults}});
+    if (json)
+        print_json({{"session", std::filesystem::path(path).filename().string()},
+                    {"intact", faults->empty()},
+                    {"faults", *faults}});
     for (const std::string& fault : *faults)
         say(path + ": " + fault);
-    say(path + (faults->empty() ? ": in order" : ": " + std::to_string(faults->size()) + " faults; keep a copy, then try 'lockstep session repair'"));
+    say(path + (faults->empty() ? ": in order"
+                                : ": " + std::to_string(faults->size()) +
+                                      " faults; keep a copy, then try 'lockstep session repair'"));
     return faults->empty() ? kYes : kNo;
 }
 
@@ -67,8 +87,12 @@ int repair(const std::string& path, const std::string& output, bool json) {
     const auto report = storage::recover(path, output);
     if (!report) return complain(report.error());
     if (json)
-        print_json({{"session", report->path}, {"seconds", report->seconds}, {"events", report->events}, {"samples", report->samples},
-                    {"gaps_added", report->gaps_added}, {"torn_bytes", report->journal.torn_bytes},
+        print_json({{"session", report->path},
+                    {"seconds", report->seconds},
+                    {"events", report->events},
+                    {"samples", report->samples},
+                    {"gaps_added", report->gaps_added},
+                    {"torn_bytes", report->journal.torn_bytes},
                     {"lost_records", report->journal.lost_records}});
     say(report->text.empty() ? report->path + ": repaired" : report->text);
     return kYes;
@@ -91,8 +115,9 @@ void add_session(CLI::App& root, Chosen* chosen) {
     };
     add("info", "What a session holds", [=] { return info(*path, *json); });
     add("verify", "Is the file in order? Exit status 1 when it is not", [=] { return verify(*path, *json); });
-    add("repair", "Make the session of a recording that was cut short", [=] { return repair(*path, *output, *json); })
-        ->add_option("-o,--output", *output, "Write it there and leave the journal alone");
+    add("repair", "Make the session of a recording that was cut short", [=] {
+        return repair(*path, *output, *json);
+    })->add_option("-o,--output", *output, "Write it there and leave the journal alone");
     add_report(*session, chosen);
     add_import(*session, chosen);
 }

@@ -1,8 +1,8 @@
 // `lockstep-studio`: the window, live or on a recorded session, or a picture of it.
+#include <CLI/CLI.hpp>
 #include <QApplication>
 #include <QElapsedTimer>
 #include <QTimer>
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "app/base/console.h"
@@ -23,11 +23,13 @@ struct StudioOptions {
 };
 
 bool is_session(const std::string& what) {
-    return what.size() > 3 && what.compare(what.size() - 3, 3, ".h5") == 0 && what.compare(0, 7, "replay:") != 0;
+    return what.size() > 3 && what.compare(what.size() - 3, 3, ".h5") == 0 &&
+           what.compare(0, 7, "replay:") != 0;
 }
 
 // Lets the window live until the workbench has what was asked for, then `seconds` more when live.
-int take_screenshot(StudioWorkbench& workbench, ui::MainWindow& window, const StudioOptions& o, const QSize& size) {
+int take_screenshot(StudioWorkbench& workbench, ui::MainWindow& window, const StudioOptions& o,
+                    const QSize& size) {
     QElapsedTimer clock;
     clock.start();
     const auto wait = [&](auto until) {
@@ -76,7 +78,8 @@ int run(int argc, char** argv) {
     }
     int width = 0, height = 0;
     char rest = 0;
-    if (std::sscanf(o.size.c_str(), "%dx%d%c", &width, &height, &rest) != 2 || width < 320 || height < 240 || width > 16000 || height > 16000) {
+    if (std::sscanf(o.size.c_str(), "%dx%d%c", &width, &height, &rest) != 2 || width < 320 || height < 240 ||
+        width > 16000 || height > 16000) {
         say("lockstep-studio: --size " + o.size + " is no size; give WIDTHxHEIGHT, 320x240 at least");
         return kUsage;
     }
@@ -114,4 +117,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace lockstep::app
 
-int main(int argc, char** argv) { return lockstep::app::run(argc, argv); }
+int main(int argc, char** argv) {
+    return lockstep::app::run(argc, argv);
+}

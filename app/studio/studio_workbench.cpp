@@ -32,7 +32,9 @@ StudioWorkbench::~StudioWorkbench() {
 
 // --- asked by the window ---
 
-std::vector<DriverInfo> StudioWorkbench::drivers() const { return device_table(); }
+std::vector<DriverInfo> StudioWorkbench::drivers() const {
+    return device_table();
+}
 
 std::vector<FoundDevice> StudioWorkbench::found_devices() {
     const std::lock_guard lock(mutex_);
@@ -47,7 +49,8 @@ void StudioWorkbench::disconnect_device() {
     ask([this] { do_disconnect(); });
 }
 
-void StudioWorkbench::start_recording(const std::string& path, const std::string& subject, const std::string& task) {
+void StudioWorkbench::start_recording(const std::string& path, const std::string& subject,
+                                      const std::string& task) {
     ask([=] { do_start(path, subject, task); });
 }
 
@@ -92,7 +95,8 @@ std::vector<WindowRow> StudioWorkbench::windows(double t0, double t1) const {
     std::vector<WindowRow> out;
     for (const auto& entry : rows_)
         if (entry.second.time >= t0 && entry.second.time < t1) out.push_back(entry.second);
-    std::stable_sort(out.begin(), out.end(), [](const WindowRow& a, const WindowRow& b) { return a.time < b.time; });
+    std::stable_sort(out.begin(), out.end(),
+                     [](const WindowRow& a, const WindowRow& b) { return a.time < b.time; });
     return out;
 }
 
@@ -164,7 +168,8 @@ void StudioWorkbench::work() {
         Task task;
         {
             std::unique_lock lock(task_mutex_);
-            wake_.wait_for(lock, std::chrono::milliseconds(100), [this] { return ending_ || !tasks_.empty(); });
+            wake_.wait_for(lock, std::chrono::milliseconds(100),
+                           [this] { return ending_ || !tasks_.empty(); });
             if (tasks_.empty() && ending_) break;
             if (!tasks_.empty()) {
                 task = std::move(tasks_.front());
@@ -229,7 +234,9 @@ void StudioWorkbench::tick() {
         status_.recorded_seconds = recording_->seconds();
         status_.seconds_to_full = written.seconds_to_full;
         if (now - written_ns_ > 1000000000) {
-            if (written_ns_ > 0) status_.bytes_per_second = double(written.bytes - written_before_) * 1e9 / double(now - written_ns_);
+            if (written_ns_ > 0)
+                status_.bytes_per_second =
+                    double(written.bytes - written_before_) * 1e9 / double(now - written_ns_);
             written_before_ = written.bytes;
             written_ns_ = now;
         }
@@ -296,7 +303,8 @@ void StudioWorkbench::rows_from(const Event& event) {
         status_.health = health->health;
         status_.has_health = true;
     } else if (const auto* link = std::get_if<LinkEvent>(&event)) {
-        if (link->kind == LinkEventKind::lost) tell(link->text.empty() ? "the device is gone; waiting for it" : link->text, true);
+        if (link->kind == LinkEventKind::lost)
+            tell(link->text.empty() ? "the device is gone; waiting for it" : link->text, true);
         if (link->kind == LinkEventKind::reconnected) tell("the device is back", false);
         if (link->kind == LinkEventKind::rebooted) tell("the device restarted", true);
     }
@@ -399,7 +407,8 @@ void StudioWorkbench::do_stop_recording() {
     if (!finished)
         tell(finished.error());
     else
-        tell("saved " + *finished + (summary.whole ? ": whole" : ": not whole: " + summary.why_not), !summary.whole);
+        tell("saved " + *finished + (summary.whole ? ": whole" : ": not whole: " + summary.why_not),
+             !summary.whole);
     if (const Status started = begin_stream(now_host_ns()); !started) {
         tell(started.error());
         do_disconnect();
@@ -481,7 +490,8 @@ void StudioWorkbench::do_review(const std::string& path) {
                 WindowRow row;
                 row.model = model;
                 row.window = window;
-                row.time = run.time + (double(window) * input.hop + input.window - double(run.first)) / s.info.rate();
+                row.time = run.time +
+                           (double(window) * input.hop + input.window - double(run.first)) / s.info.rate();
                 return &rows.emplace(std::tuple(segment, model, window), row).first->second;
             }
         }

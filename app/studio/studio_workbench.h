@@ -24,7 +24,8 @@ class StudioWorkbench final : public Workbench {
     std::vector<FoundDevice> found_devices() override;
     void connect_device(const std::string& uri) override;
     void disconnect_device() override;
-    void start_recording(const std::string& path, const std::string& subject, const std::string& task) override;
+    void start_recording(const std::string& path, const std::string& subject,
+                         const std::string& task) override;
     void stop_recording() override;
     void open_session(const std::string& path) override;
     WorkbenchStatus status() const override;

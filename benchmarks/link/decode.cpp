@@ -56,7 +56,8 @@ int main() {
         uint8_t payload[512];
         const size_t n = wire::encode(data, MutableBytes(payload));
         uint8_t out[600];
-        const size_t m = wire::encode_frame(uint8_t(wire::Type::data), uint16_t(f), Bytes(payload, n), MutableBytes(out));
+        const size_t m =
+            wire::encode_frame(uint8_t(wire::Type::data), uint16_t(f), Bytes(payload, n), MutableBytes(out));
         line.insert(line.end(), out, out + m);
     }
     double decode = 1e9;
@@ -68,7 +69,8 @@ int main() {
         wire::Decoder decoder;
         double t = seconds();
         for (size_t at = 0; at < line.size(); at += 4096)
-            decoder.push(Bytes(line.data() + at, std::min<size_t>(4096, line.size() - at)), on_frame, &totals);
+            decoder.push(Bytes(line.data() + at, std::min<size_t>(4096, line.size() - at)), on_frame,
+                         &totals);
         decode = std::min(decode, seconds() - t);
         t = seconds();
         check ^= crc32c(Bytes(line.data(), line.size()));
@@ -79,8 +81,10 @@ int main() {
         return 1;
     }
     const double mb = double(line.size()) / 1e6;
-    std::printf("{\"link.decode.MB_per_s\": {\"value\": %.1f, \"unit\": \"MB/s\", \"reference\": \"one CRC-32C pass over "
-                "the same bytes (%08x)\", \"ratio\": %.4f}}\n",
-                mb / decode, check, crc / decode);
+    std::printf(
+        "{\"link.decode.MB_per_s\": {\"value\": %.1f, \"unit\": \"MB/s\", \"reference\": \"one CRC-32C pass "
+        "over "
+        "the same bytes (%08x)\", \"ratio\": %.4f}}\n",
+        mb / decode, check, crc / decode);
     return 0;
 }

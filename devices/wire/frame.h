@@ -39,11 +39,11 @@ class Decoder {
 
     struct Counters {
         uint64_t bytes = 0;
-        uint64_t frames = 0;        // good ones
-        uint64_t bad_crc = 0;       // well-formed COBS, wrong checksum
-        uint64_t bad_cobs = 0;      // impossible code or shorter than a frame
-        uint64_t oversize = 0;      // no delimiter within kMaxEncoded bytes
-        uint64_t lost_frames = 0;   // jumps of the sequence number
+        uint64_t frames = 0;       // good ones
+        uint64_t bad_crc = 0;      // well-formed COBS, wrong checksum
+        uint64_t bad_cobs = 0;     // impossible code or shorter than a frame
+        uint64_t oversize = 0;     // no delimiter within kMaxEncoded bytes
+        uint64_t lost_frames = 0;  // jumps of the sequence number
         uint64_t damaged() const { return bad_crc + bad_cobs + oversize; }
     };
 

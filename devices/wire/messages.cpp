@@ -9,7 +9,9 @@ bool finite(float v) {
     return (bits & 0x7F800000u) != 0x7F800000u;
 }
 
-size_t done(const ByteWriter& w) { return w.ok() ? w.size() : 0; }
+size_t done(const ByteWriter& w) {
+    return w.ok() ? w.size() : 0;
+}
 
 template <size_t N>
 void get_bytes(ByteReader& r, uint8_t (&out)[N]) {

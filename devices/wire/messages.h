@@ -10,8 +10,8 @@
 
 namespace lockstep::wire {
 
-constexpr uint8_t kProtocolMajor = 1;  // another major refuses to talk, politely (Code::unsupported)
-constexpr uint8_t kProtocolMinor = 0;  // another minor talks; unknown messages and fields are skipped
+constexpr uint8_t kProtocolMajor = 1;    // another major refuses to talk, politely (Code::unsupported)
+constexpr uint8_t kProtocolMinor = 0;    // another minor talks; unknown messages and fields are skipped
 constexpr uint32_t kMagic = 0x54534B4C;  // "LKST", first field of both hellos
 
 // Limits of one frame, not of a device: a stream's channels are described in as many pages as needed.
@@ -118,10 +118,10 @@ struct Data {
     uint8_t stream = 0;
     uint8_t flags = 0;
     uint8_t epoch = 0;
-    uint16_t count = 0;       // samples per channel
-    uint32_t first = 0;       // sample counter since START, wraps at 2^32
-    uint64_t time_us = 0;     // device time of the first sample
-    Bytes samples;            // packed as the stream's type, interleaved [count][channels]
+    uint16_t count = 0;    // samples per channel
+    uint32_t first = 0;    // sample counter since START, wraps at 2^32
+    uint64_t time_us = 0;  // device time of the first sample
+    Bytes samples;         // packed as the stream's type, interleaved [count][channels]
 };
 constexpr size_t kDataHeader = 1 + 1 + 1 + 2 + 4 + 8;
 
@@ -150,9 +150,9 @@ struct Health {
     uint16_t tx_queue_high = 0;  // percent
     uint16_t rx_queue_high = 0;  // percent
     uint32_t stack_size = 0;
-    uint32_t stack_high = 0;     // bytes used at most
-    uint32_t bad_frames = 0;     // damaged frames received from the host
-    uint32_t late_samples = 0;   // released after their due time
+    uint32_t stack_high = 0;    // bytes used at most
+    uint32_t bad_frames = 0;    // damaged frames received from the host
+    uint32_t late_samples = 0;  // released after their due time
     uint32_t windows_skipped = 0;
     uint8_t streams = 0;
     StreamHealth stream[kMaxStreams];
@@ -219,9 +219,9 @@ struct Ping {
     uint64_t host_ns = 0;  // t1, returned unchanged
 };
 struct PingReply {
-    uint64_t host_ns = 0;        // t1
-    uint64_t received_us = 0;    // t2: device time when the ping's last byte was taken from the line
-    uint64_t transmitted_us = 0; // t3: device time when the reply was queued
+    uint64_t host_ns = 0;         // t1
+    uint64_t received_us = 0;     // t2: device time when the ping's last byte was taken from the line
+    uint64_t transmitted_us = 0;  // t3: device time when the reply was queued
 };
 struct StagesRequest {
     uint16_t tag = 0;

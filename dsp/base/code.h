@@ -6,7 +6,7 @@
 
 namespace lockstep {
 
-enum class [[nodiscard]] Code : uint8_t {
+enum class [[nodiscard]] Code : uint8_t{
     ok = 0,
     invalid = 1,       // malformed: a field contradicts another or the format
     out_of_range = 2,  // well-formed, but past a bound

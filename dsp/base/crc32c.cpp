@@ -39,7 +39,8 @@ uint32_t crc32c(Bytes data, uint32_t previous) {
     size_t n = data.size();
     if constexpr (kTables == 8) {
         for (; n >= 8; n -= 8, p += 8) {
-            const uint32_t lo = c ^ (uint32_t(p[0]) | uint32_t(p[1]) << 8 | uint32_t(p[2]) << 16 | uint32_t(p[3]) << 24);
+            const uint32_t lo =
+                c ^ (uint32_t(p[0]) | uint32_t(p[1]) << 8 | uint32_t(p[2]) << 16 | uint32_t(p[3]) << 24);
             c = kTable.at[7 % kTables][lo & 0xFF] ^ kTable.at[6 % kTables][(lo >> 8) & 0xFF] ^
                 kTable.at[5 % kTables][(lo >> 16) & 0xFF] ^ kTable.at[4 % kTables][lo >> 24] ^
                 kTable.at[3 % kTables][p[4]] ^ kTable.at[2 % kTables][p[5]] ^ kTable.at[1 % kTables][p[6]] ^

@@ -30,7 +30,8 @@ void unpack_samples(SampleType type, Bytes bytes, Span<int32_t> counts) {
         case SampleType::int32:
         case SampleType::float32:
             for (int32_t& v : counts) {
-                v = int32_t(uint32_t(in[0]) | uint32_t(in[1]) << 8 | uint32_t(in[2]) << 16 | uint32_t(in[3]) << 24);
+                v = int32_t(uint32_t(in[0]) | uint32_t(in[1]) << 8 | uint32_t(in[2]) << 16 |
+                            uint32_t(in[3]) << 24);
                 in += 4;
             }
             break;

@@ -12,10 +12,14 @@ enum class SampleType : uint8_t { int16 = 1, int24 = 2, int32 = 3, float32 = 4 }
 // Bytes of one sample of one channel on the wire; 0 for a number that is no SampleType.
 constexpr size_t sample_bytes(SampleType type) {
     switch (type) {
-        case SampleType::int16: return 2;
-        case SampleType::int24: return 3;
-        case SampleType::int32: return 4;
-        case SampleType::float32: return 4;
+        case SampleType::int16:
+            return 2;
+        case SampleType::int24:
+            return 3;
+        case SampleType::int32:
+            return 4;
+        case SampleType::float32:
+            return 4;
     }
     return 0;
 }

@@ -19,21 +19,23 @@ Status write_stream(SessionReader& session, int index, const std::string& path) 
     file.write(head + "\n" + units + "\n");
     size_t run = 0;
     const size_t channels = stream.info.channels.size();
-    auto status = for_rows(session, index, 4096, [&](uint64_t row, uint64_t count, const int32_t* counts) -> Status {
-        std::string text;
-        for (uint64_t i = 0; i < count; ++i) {
-            while (run + 1 < stream.runs.size() && stream.runs[run + 1].row <= row + i) ++run;
-            const RowRun* in = run < stream.runs.size() ? &stream.runs[run] : nullptr;
-            text += number_text(row_time(stream, row + i));
-            text += "," + std::to_string(in != nullptr ? in->segment : 0) + ",";
-            text += std::to_string(in != nullptr ? in->first + (row + i - in->row) : row + i);
-            for (size_t c = 0; c < channels; ++c)
-                text += "," + number_text(physical(stream.info, c, counts[i * channels + c]));
-            text += "\n";
-        }
-        file.write(text);
-        return {};
-    });
+    auto status =
+        for_rows(session, index, 4096, [&](uint64_t row, uint64_t count, const int32_t* counts) -> Status {
+            std::string text;
+            for (uint64_t i = 0; i < count; ++i) {
+                while (run + 1 < stream.runs.size() && stream.runs[run + 1].row <= row + i)
+                    ++run;
+                const RowRun* in = run < stream.runs.size() ? &stream.runs[run] : nullptr;
+                text += number_text(row_time(stream, row + i));
+                text += "," + std::to_string(in != nullptr ? in->segment : 0) + ",";
+                text += std::to_string(in != nullptr ? in->first + (row + i - in->row) : row + i);
+                for (size_t c = 0; c < channels; ++c)
+                    text += "," + number_text(physical(stream.info, c, counts[i * channels + c]));
+                text += "\n";
+            }
+            file.write(text);
+            return {};
+        });
     if (!status) return status;
     return file.close();
 }
@@ -49,11 +51,14 @@ Status write_labels_csv(SessionReader& session, const std::string& path) {
         const auto& streams = session.streams();
         const bool known = label.stream >= 0 && size_t(label.stream) < streams.size();
         const StreamInfo* info = known ? &streams[size_t(label.stream)].info : nullptr;
-        const bool one = info != nullptr && label.channel >= 0 && size_t(label.channel) < info->channels.size();
-        file.write(number_text(label.start) + "," + (label.stop > label.start ? number_text(label.stop) : "") + "," +
+        const bool one =
+            info != nullptr && label.channel >= 0 && size_t(label.channel) < info->channels.size();
+        file.write(number_text(label.start) + "," +
+                   (label.stop > label.start ? number_text(label.stop) : "") + "," +
                    csv_field(label.label_class) + "," + (info != nullptr ? csv_field(info->name) : "") + "," +
                    (one ? csv_field(info->channels[size_t(label.channel)].name) : "") + "," +
-                   csv_field(label.source) + "," + number_text(label.confidence) + "," + csv_field(label.note) + "\n");
+                   csv_field(label.source) + "," + number_text(label.confidence) + "," +
+                   csv_field(label.note) + "\n");
     }
     return file.close();
 }

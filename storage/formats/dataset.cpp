@@ -30,7 +30,8 @@ class Moments {
     }
     std::vector<float> mean() const {
         std::vector<float> out;
-        for (size_t c = 0; c < n_.size(); ++c) out.push_back(n_[c] == 0 ? 0 : float(first_[c] + sum_[c] / double(n_[c])));
+        for (size_t c = 0; c < n_.size(); ++c)
+            out.push_back(n_[c] == 0 ? 0 : float(first_[c] + sum_[c] / double(n_[c])));
         return out;
     }
     std::vector<float> deviation() const {
@@ -38,7 +39,8 @@ class Moments {
         for (size_t c = 0; c < n_.size(); ++c) {
             const double n = double(n_[c]);
             const double variance = n_[c] == 0 ? 0 : square_[c] / n - (sum_[c] / n) * (sum_[c] / n);
-            out.push_back(variance > 0 ? float(std::sqrt(variance)) : 1);  // a constant channel is only shifted
+            out.push_back(variance > 0 ? float(std::sqrt(variance))
+                                       : 1);  // a constant channel is only shifted
         }
         return out;
     }
@@ -50,19 +52,26 @@ class Moments {
 
 const char* split_name(SplitBy split) {
     switch (split) {
-        case SplitBy::none: return "none";
-        case SplitBy::subject: return "subject";
-        case SplitBy::session: return "session";
-        case SplitBy::time: return "time";
+        case SplitBy::none:
+            return "none";
+        case SplitBy::subject:
+            return "subject";
+        case SplitBy::session:
+            return "session";
+        case SplitBy::time:
+            return "time";
     }
     return "";
 }
 
 const char* rule_name(LabelRule rule) {
     switch (rule) {
-        case LabelRule::majority: return "majority";
-        case LabelRule::centre: return "centre";
-        case LabelRule::event: return "event";
+        case LabelRule::majority:
+            return "majority";
+        case LabelRule::centre:
+            return "centre";
+        case LabelRule::event:
+            return "event";
     }
     return "";
 }
@@ -71,7 +80,8 @@ template <typename F>
 auto column(const DatasetPlan& plan, F&& value) {
     std::vector<decltype(value(plan.windows.front()))> values;
     values.reserve(plan.windows.size());
-    for (const DatasetWindow& window : plan.windows) values.push_back(value(window));
+    for (const DatasetWindow& window : plan.windows)
+        values.push_back(value(window));
     return values;
 }
 
@@ -83,11 +93,13 @@ void write_tables(H5Out& out, const DatasetPlan& plan) {
     out.numbers(file, "t_stop", column(plan, [](const DatasetWindow& w) { return w.stop; }));
     out.numbers(file, "row0", column(plan, [](const DatasetWindow& w) { return w.row; }));
     out.numbers(file, "row1", column(plan, [&](const DatasetWindow& w) { return w.row + plan.window; }));
-    out.texts(file, "subject", column(plan, [&](const DatasetWindow& w) { return plan.sessions[w.session].subject; }));
-    out.texts(file, "session", column(plan, [&](const DatasetWindow& w) { return plan.sessions[w.session].identifier; }));
+    out.texts(file, "subject",
+              column(plan, [&](const DatasetWindow& w) { return plan.sessions[w.session].subject; }));
+    out.texts(file, "session",
+              column(plan, [&](const DatasetWindow& w) { return plan.sessions[w.session].identifier; }));
     out.texts(file, "recording", column(plan, [&](const DatasetWindow& w) {
-        return std::filesystem::path(plan.sessions[w.session].path).stem().string();
-    }));
+                  return std::filesystem::path(plan.sessions[w.session].path).stem().string();
+              }));
 
     const h5::Id classes = out.group(file, "classes");
     out.texts(classes.get(), "name", plan.classes);
@@ -116,7 +128,8 @@ void write_tables(H5Out& out, const DatasetPlan& plan) {
 
     const h5::Id splits = out.group(file, "splits");
     const h5::Id split = out.group(splits.get(), split_name(plan.rules.split));
-    for (const auto& [part, name] : {std::pair(Part::train, "train"), {Part::val, "val"}, {Part::test, "test"}}) {
+    for (const auto& [part, name] :
+         {std::pair(Part::train, "train"), {Part::val, "val"}, {Part::test, "test"}}) {
         std::vector<uint64_t> rows;
         for (size_t i = 0; i < plan.windows.size(); ++i)
             if (plan.windows[i].part == part) rows.push_back(i);
@@ -127,8 +140,10 @@ void write_tables(H5Out& out, const DatasetPlan& plan) {
     h5::write_attribute(split.get(), "group_key", by_time ? "session" : split_name(plan.rules.split));
     h5::write_number(split.get(), "seed", plan.rules.seed);
     h5::write_number(split.get(), "min_gap_s", by_time ? plan.rules.gap : 0.0);
-    h5::write_attribute(split.get(), "proved_disjoint", plan.rules.split == SplitBy::subject ? "subjects, rows"
-                        : plan.rules.split == SplitBy::none ? "" : "rows");
+    h5::write_attribute(split.get(), "proved_disjoint",
+                        plan.rules.split == SplitBy::subject ? "subjects, rows"
+                        : plan.rules.split == SplitBy::none  ? ""
+                                                             : "rows");
 }
 
 void write_attributes(hid_t file, const DatasetPlan& plan) {
@@ -144,7 +159,8 @@ void write_attributes(hid_t file, const DatasetPlan& plan) {
     h5::write_attribute(file, "background", plan.rules.background);
 }
 
-Status write_file(const DatasetPlan& plan, WindowSource& source, const std::string& path, const Progress& progress) {
+Status write_file(const DatasetPlan& plan, WindowSource& source, const std::string& path,
+                  const Progress& progress) {
     const size_t values = plan.window * plan.channels.size();
     std::vector<float> window(values);
     const bool apply = plan.rules.normalize == "apply";
@@ -161,7 +177,8 @@ Status write_file(const DatasetPlan& plan, WindowSource& source, const std::stri
     Status read;
     auto written = h5::guard(path, [&] {
         H5Out out(path);
-        h5::Id x = out.dataset(out.file(), "X", H5T_IEEE_F32LE, {plan.windows.size(), plan.window, plan.channels.size()});
+        h5::Id x = out.dataset(out.file(), "X", H5T_IEEE_F32LE,
+                               {plan.windows.size(), plan.window, plan.channels.size()});
         const size_t batch = std::max<size_t>(1, std::min<size_t>(1024, (1 << 20) / values));
         std::vector<float> rows;
         for (size_t i = 0; i < plan.windows.size(); ++i) {
@@ -206,27 +223,32 @@ Status write_dataset(SessionSource& sessions, const ExportOptions& options, cons
     std::unique_ptr<WindowSource> source = session_windows(sessions, *plan);
     if (options.shards > 0) {
         const std::string file = shard_path(path, options.shard, options.shards);
-        if (auto status = write_shard(*plan, *source, options.shard, options.shards, file, options.progress); !status)
+        if (auto status = write_shard(*plan, *source, options.shard, options.shards, file, options.progress);
+            !status)
             return status;
         report->files.push_back(file);
         return {};
     }
     if (const std::string parts = options.value("parts"); !parts.empty()) {
         const unsigned long n = std::strtoul(parts.c_str(), nullptr, 10);
-        if (n < 1 || n > 100000) return fail(ErrorKind::usage, "\"" + parts + "\" is no number of shards", "parts");
+        if (n < 1 || n > 100000)
+            return fail(ErrorKind::usage, "\"" + parts + "\" is no number of shards", "parts");
         auto shards = shard_windows(*plan, options.output, uint32_t(n));
         if (!shards) return tl::make_unexpected(shards.error());
         source = std::move(*shards);
     }
     if (auto status = write_file(*plan, *source, path, options.progress); !status) return status;
     report->files.push_back(path);
-    report->notes.push_back(std::to_string(plan->windows.size()) + " windows of " + std::to_string(plan->window) + " x " +
-                            std::to_string(plan->channels.size()) + ": train " + std::to_string(plan->count(Part::train)) +
-                            ", val " + std::to_string(plan->count(Part::val)) + ", test " +
+    report->notes.push_back(std::to_string(plan->windows.size()) + " windows of " +
+                            std::to_string(plan->window) + " x " + std::to_string(plan->channels.size()) +
+                            ": train " + std::to_string(plan->count(Part::train)) + ", val " +
+                            std::to_string(plan->count(Part::val)) + ", test " +
                             std::to_string(plan->count(Part::test)));
-    if (plan->unlabelled > 0) report->notes.push_back(std::to_string(plan->unlabelled) + " windows without a label left out");
+    if (plan->unlabelled > 0)
+        report->notes.push_back(std::to_string(plan->unlabelled) + " windows without a label left out");
     if (plan->left_out > 0)
-        report->notes.push_back(std::to_string(plan->left_out) + " windows near a border between parts left out");
+        report->notes.push_back(std::to_string(plan->left_out) +
+                                " windows near a border between parts left out");
     for (size_t c = 0; c < plan->classes.size(); ++c) {
         bool present[3] = {};
         for (const DatasetWindow& window : plan->windows)
@@ -239,7 +261,12 @@ Status write_dataset(SessionSource& sessions, const ExportOptions& options, cons
 }  // namespace
 
 ExportFormat dataset_format() {
-    return {"dataset", "Training dataset (HDF5): windows with labels and splits", ".h5", true, dataset_options(), write_dataset};
+    return {"dataset",
+            "Training dataset (HDF5): windows with labels and splits",
+            ".h5",
+            true,
+            dataset_options(),
+            write_dataset};
 }
 
 }  // namespace lockstep::storage

@@ -15,10 +15,11 @@ class LabelCover {
         for (const Label& label : labels) {  // by start
             if (label.stream >= 0 && label.stream != session.stream) continue;
             if (label.stream >= 0 && label.channel >= 0 &&
-                std::find(session.channels.begin(), session.channels.end(), label.channel) == session.channels.end())
+                std::find(session.channels.begin(), session.channels.end(), label.channel) ==
+                    session.channels.end())
                 continue;
-            if (!rules.classes.empty() &&
-                std::find(rules.classes.begin(), rules.classes.end(), label.label_class) == rules.classes.end())
+            if (!rules.classes.empty() && std::find(rules.classes.begin(), rules.classes.end(),
+                                                    label.label_class) == rules.classes.end())
                 continue;
             labels_.push_back(label);
             reach_.push_back(std::max(reach_.empty() ? label.stop : reach_.back(), label.stop));
@@ -68,7 +69,8 @@ class LabelCover {
     template <typename F>
     void visit(double t0, double t1, F&& f) const {
         size_t i = size_t(std::lower_bound(reach_.begin(), reach_.end(), t0) - reach_.begin());
-        for (; i < labels_.size() && labels_[i].start <= t1; ++i) f(labels_[i]);
+        for (; i < labels_.size() && labels_[i].start <= t1; ++i)
+            f(labels_[i]);
     }
     std::vector<Label> labels_;
     std::vector<double> reach_;  // latest stop so far: non-decreasing
@@ -81,11 +83,14 @@ Result<int> choose_stream(const SessionReader& session, const std::string& wante
     for (const int index : stored_streams(session))
         if (streams[size_t(index)].info.kind == wanted) return index;
     std::string names;
-    for (const SessionStream& stream : streams) names += (names.empty() ? "" : ", ") + stream.info.name;
-    return fail(ErrorKind::usage, "has no stream \"" + wanted + "\" with samples", session.path(), "it has: " + names);
+    for (const SessionStream& stream : streams)
+        names += (names.empty() ? "" : ", ") + stream.info.name;
+    return fail(ErrorKind::usage, "has no stream \"" + wanted + "\" with samples", session.path(),
+                "it has: " + names);
 }
 
-Status choose_channels(const StreamInfo& info, const std::string& where, DatasetPlan* plan, DatasetSession* session) {
+Status choose_channels(const StreamInfo& info, const std::string& where, DatasetPlan* plan,
+                       DatasetSession* session) {
     if (plan->channels.empty()) {
         plan->rate = info.rate();
         plan->stream_kind = info.kind;
@@ -102,16 +107,21 @@ Status choose_channels(const StreamInfo& info, const std::string& where, Dataset
         }
     }
     if (std::fabs(info.rate() - plan->rate) > 1e-9 * plan->rate)
-        return fail(ErrorKind::usage, info.name + " runs at " + number_text(info.rate()) + " Hz, the others at " +
-                    number_text(plan->rate) + " Hz", where, "nothing is resampled silently; leave this session out");
+        return fail(ErrorKind::usage,
+                    info.name + " runs at " + number_text(info.rate()) + " Hz, the others at " +
+                        number_text(plan->rate) + " Hz",
+                    where, "nothing is resampled silently; leave this session out");
     for (const ChannelInfo& wanted : plan->channels) {
         int found = -1;
         for (size_t c = 0; c < info.channels.size(); ++c)
             if (found < 0 && info.channels[c].name == wanted.name) found = int(c);
-        if (found < 0) return fail(ErrorKind::usage, info.name + " has no channel \"" + wanted.name + "\"", where);
+        if (found < 0)
+            return fail(ErrorKind::usage, info.name + " has no channel \"" + wanted.name + "\"", where);
         if (info.channels[size_t(found)].unit != wanted.unit)
-            return fail(ErrorKind::usage, "channel " + wanted.name + " is in " + info.channels[size_t(found)].unit +
-                        ", in other sessions in " + wanted.unit, where);
+            return fail(ErrorKind::usage,
+                        "channel " + wanted.name + " is in " + info.channels[size_t(found)].unit +
+                            ", in other sessions in " + wanted.unit,
+                        where);
         session->channels.push_back(found);
     }
     return {};
@@ -141,8 +151,8 @@ void add_windows(const SessionStream& stream, const LabelCover& cover, uint32_t 
         }
     };
     for (const RowRun& next : stream.runs) {
-        const bool joined = run.count > 0 && next.segment == run.segment && next.first == run.first + run.count &&
-                            next.row == run.row + run.count;
+        const bool joined = run.count > 0 && next.segment == run.segment &&
+                            next.first == run.first + run.count && next.row == run.row + run.count;
         if (joined) {
             run.count += next.count;
         } else {
@@ -163,17 +173,23 @@ uint64_t next_random(uint64_t* state) {
 
 // Deals n groups into parts by share; every part that has a share gets at least one. Empty: too few groups.
 std::vector<Part> deal(size_t n, const DatasetRules& rules, uint64_t salt) {
-    const auto share = [n](double part) { return part > 0 ? std::max<size_t>(1, size_t(std::lround(part * double(n)))) : 0; };
+    const auto share = [n](double part) {
+        return part > 0 ? std::max<size_t>(1, size_t(std::lround(part * double(n)))) : 0;
+    };
     const size_t val = share(rules.val);
     const size_t test = share(rules.test);
     if (val + test >= n) return {};
     std::vector<size_t> order(n);
-    for (size_t i = 0; i < n; ++i) order[i] = i;
+    for (size_t i = 0; i < n; ++i)
+        order[i] = i;
     uint64_t state = rules.seed ^ (salt * 0xd1342543de82ef95u);
-    for (size_t i = n; i > 1; --i) std::swap(order[i - 1], order[next_random(&state) % i]);
+    for (size_t i = n; i > 1; --i)
+        std::swap(order[i - 1], order[next_random(&state) % i]);
     std::vector<Part> parts(n, Part::train);
-    for (size_t i = 0; i < test; ++i) parts[order[i]] = Part::test;
-    for (size_t i = test; i < test + val; ++i) parts[order[i]] = Part::val;
+    for (size_t i = 0; i < test; ++i)
+        parts[order[i]] = Part::test;
+    for (size_t i = test; i < test + val; ++i)
+        parts[order[i]] = Part::val;
     return parts;
 }
 
@@ -183,11 +199,14 @@ Status split_by_group(DatasetPlan* plan) {
     for (const DatasetSession& session : plan->sessions)
         index.try_emplace(by_subject ? session.subject : session.identifier, 0);
     size_t next = 0;
-    for (auto& [key, number] : index) number = next++;
+    for (auto& [key, number] : index)
+        number = next++;
     const std::vector<Part> parts = deal(index.size(), plan->rules, 0);
     if (parts.empty())
-        return fail(ErrorKind::usage, std::to_string(index.size()) + (by_subject ? " subjects" : " sessions") +
-                    " are too few for the parts asked for", "", "add sessions, set val or test to 0, or split by time");
+        return fail(ErrorKind::usage,
+                    std::to_string(index.size()) + (by_subject ? " subjects" : " sessions") +
+                        " are too few for the parts asked for",
+                    "", "add sessions, set val or test to 0, or split by time");
     for (DatasetWindow& window : plan->windows) {
         const DatasetSession& session = plan->sessions[window.session];
         window.part = parts[index.at(by_subject ? session.subject : session.identifier)];
@@ -201,17 +220,21 @@ Status split_by_time(DatasetPlan* plan) {
     for (size_t s = 0; s < plan->sessions.size(); ++s) {
         parts.push_back(deal(blocks, plan->rules, s + 1));
         if (parts.back().empty())
-            return fail(ErrorKind::usage, std::to_string(blocks) + " blocks are too few for the parts asked for", "blocks");
+            return fail(ErrorKind::usage,
+                        std::to_string(blocks) + " blocks are too few for the parts asked for", "blocks");
     }
     const double margin = plan->rules.gap / 2;
     std::vector<DatasetWindow> kept;
     for (DatasetWindow& window : plan->windows) {
         const double length = plan->sessions[window.session].duration / double(blocks);
-        const auto block = [&](double t) { return size_t(std::clamp(std::floor(t / length), 0.0, double(blocks - 1))); };
+        const auto block = [&](double t) {
+            return size_t(std::clamp(std::floor(t / length), 0.0, double(blocks - 1)));
+        };
         const auto& of = parts[window.session];
         const size_t last = block(window.stop + margin);
         bool one = true;
-        for (size_t b = block(window.start - margin); b <= last; ++b) one = one && of[b] == of[last];
+        for (size_t b = block(window.start - margin); b <= last; ++b)
+            one = one && of[b] == of[last];
         if (one) {
             window.part = of[last];
             kept.push_back(window);
@@ -225,7 +248,8 @@ Status split_by_time(DatasetPlan* plan) {
 }  // namespace
 
 size_t DatasetPlan::count(Part part) const {
-    return size_t(std::count_if(windows.begin(), windows.end(), [part](const DatasetWindow& w) { return w.part == part; }));
+    return size_t(std::count_if(windows.begin(), windows.end(),
+                                [part](const DatasetWindow& w) { return w.part == part; }));
 }
 
 Result<DatasetPlan> plan_dataset(SessionSource& sessions, const DatasetRules& rules) {
@@ -244,12 +268,14 @@ Result<DatasetPlan> plan_dataset(SessionSource& sessions, const DatasetRules& ru
         session.start_utc_ns = reader.header().start_utc_ns;
         session.duration = reader.duration();
         if (!identifiers.insert(session.identifier).second)
-            return fail(ErrorKind::usage, "the same session is given twice", session.path, "name each session once");
+            return fail(ErrorKind::usage, "the same session is given twice", session.path,
+                        "name each session once");
         if (rules.split == SplitBy::subject && session.subject.empty())
             return fail(ErrorKind::usage, "names no subject", session.path,
                         "record with --subject, or split by session or time");
         if (rules.split == SplitBy::subject && reader.header().composite)
-            return fail(ErrorKind::usage, "joins streams of several people", session.path, "split by session or time");
+            return fail(ErrorKind::usage, "joins streams of several people", session.path,
+                        "split by session or time");
         if (auto hash = file_sha256(session.path)) session.sha256 = *hash;
         auto stream = choose_stream(reader, rules.stream);
         if (!stream) return tl::make_unexpected(stream.error());
@@ -269,11 +295,15 @@ Result<DatasetPlan> plan_dataset(SessionSource& sessions, const DatasetRules& ru
     std::set<std::string> used(names.begin(), names.end());
     plan.classes.assign(used.begin(), used.end());
     for (size_t i = 0; i < names.size(); ++i)
-        plan.windows[i].y = std::lower_bound(plan.classes.begin(), plan.classes.end(), names[i]) - plan.classes.begin();
+        plan.windows[i].y =
+            std::lower_bound(plan.classes.begin(), plan.classes.end(), names[i]) - plan.classes.begin();
     if (plan.windows.empty())
-        return fail(ErrorKind::usage, "no window has a label", "", plan.unlabelled > 0
-                        ? std::to_string(plan.unlabelled) + " windows have none: label the sessions, lower min_overlap or name a background class"
-                        : "the recordings are shorter than a window");
+        return fail(
+            ErrorKind::usage, "no window has a label", "",
+            plan.unlabelled > 0
+                ? std::to_string(plan.unlabelled) +
+                      " windows have none: label the sessions, lower min_overlap or name a background class"
+                : "the recordings are shorter than a window");
     Status status;
     if (rules.split == SplitBy::subject || rules.split == SplitBy::session) status = split_by_group(&plan);
     if (rules.split == SplitBy::time) status = split_by_time(&plan);
@@ -304,9 +334,11 @@ Status prove_disjoint(const DatasetPlan& plan) {
     for (const DatasetWindow& window : plan.windows) {
         for (size_t p = 0; p < 3; ++p) {
             if (p == size_t(window.part) || !last[p].seen || last[p].session != window.session) continue;
-            const bool near = plan.rules.split == SplitBy::time && window.start < last[p].stop + plan.rules.gap - 1e-6;
+            const bool near =
+                plan.rules.split == SplitBy::time && window.start < last[p].stop + plan.rules.gap - 1e-6;
             if (window.row < last[p].end || near)
-                return fail(ErrorKind::usage, "windows of different parts share samples or are nearer than the gap",
+                return fail(ErrorKind::usage,
+                            "windows of different parts share samples or are nearer than the gap",
                             plan.sessions[window.session].path + " row " + std::to_string(window.row));
         }
         Last& mine = last[size_t(window.part)];

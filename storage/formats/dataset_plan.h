@@ -21,19 +21,20 @@ struct DatasetRules {
     double window = 2;                  // s
     double hop = 1;                     // s
     LabelRule rule = LabelRule::majority;
-    double min_overlap = 0.6;           // of the window, majority only
-    std::string background;             // class of windows without a label, "" = they are left out
-    std::vector<std::string> classes;   // empty = all that occur
+    double min_overlap = 0.6;          // of the window, majority only
+    std::string background;            // class of windows without a label, "" = they are left out
+    std::vector<std::string> classes;  // empty = all that occur
     SplitBy split = SplitBy::subject;
     double val = 0.2;
     double test = 0.2;
     uint64_t seed = 1;
-    int blocks = 10;     // per session, split by time
-    double gap = 0;      // s between windows of different parts, split by time; at least a window
-    std::string normalize = "fit";      // none, fit (mean and std stored, X untouched), apply
+    int blocks = 10;                // per session, split by time
+    double gap = 0;                 // s between windows of different parts, split by time; at least a window
+    std::string normalize = "fit";  // none, fit (mean and std stored, X untouched), apply
 };
 
-OptionInfo option(const char* name, const char* text, const char* fallback, std::vector<std::string> choices = {});
+OptionInfo option(const char* name, const char* text, const char* fallback,
+                  std::vector<std::string> choices = {});
 std::vector<OptionInfo> dataset_options();
 Result<DatasetRules> dataset_rules(const ExportOptions& options);
 
@@ -65,7 +66,7 @@ struct DatasetPlan {
     std::vector<ChannelInfo> channels;
     std::string stream_kind;
     std::vector<std::string> classes;
-    double rate = 0;  // nominal
+    double rate = 0;      // nominal
     uint64_t window = 0;  // samples
     uint64_t hop = 0;
     std::vector<DatasetWindow> windows;  // by session, then row

@@ -6,7 +6,8 @@
 
 namespace lockstep::storage {
 
-OptionInfo option(const char* name, const char* text, const char* fallback, std::vector<std::string> choices) {
+OptionInfo option(const char* name, const char* text, const char* fallback,
+                  std::vector<std::string> choices) {
     OptionInfo info;
     info.name = name;
     info.text = text;
@@ -21,8 +22,10 @@ std::vector<OptionInfo> dataset_options() {
         option("channels", "Channels, by name, separated by commas", ""),
         option("window", "Window, seconds", "2"),
         option("hop", "Step between windows, seconds", "1"),
-        option("rule", "Label of a window: the class that covers most of it, the one at its centre, or an event inside",
-               "majority", {"majority", "centre", "event"}),
+        option(
+            "rule",
+            "Label of a window: the class that covers most of it, the one at its centre, or an event inside",
+            "majority", {"majority", "centre", "event"}),
         option("min_overlap", "Least covered share of a window (majority)", "0.6"),
         option("background", "Class of windows without a label (empty: left out)", ""),
         option("classes", "Classes to keep, separated by commas (empty: all)", ""),
@@ -33,8 +36,8 @@ std::vector<OptionInfo> dataset_options() {
         option("seed", "Seed of the split", "1"),
         option("blocks", "Blocks per session (split by time)", "10"),
         option("gap", "Seconds between windows of different parts (split by time); at least a window", ""),
-        option("normalize", "Mean and standard deviation of train: not at all, stored, or applied to X", "fit",
-               {"none", "fit", "apply"}),
+        option("normalize", "Mean and standard deviation of train: not at all, stored, or applied to X",
+               "fit", {"none", "fit", "apply"}),
         option("parts", "Merge this many shards, written beside the output with --shard", ""),
     };
 }
@@ -47,7 +50,8 @@ Status take(const ExportOptions& options, const char* name, double low, double h
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || !(value >= low && value <= high))
-        return fail(ErrorKind::usage, "\"" + text + "\" is no number from " + number_text(low) + " to " + number_text(high),
+        return fail(ErrorKind::usage,
+                    "\"" + text + "\" is no number from " + number_text(low) + " to " + number_text(high),
                     name);
     *out = value;
     return {};
@@ -71,7 +75,9 @@ Result<DatasetRules> dataset_rules(const ExportOptions& options) {
     rules.background = options.value("background");
     rules.normalize = options.value("normalize", rules.normalize);
     const std::string rule = options.value("rule", "majority");
-    rules.rule = rule == "centre" ? LabelRule::centre : rule == "event" ? LabelRule::event : LabelRule::majority;
+    rules.rule = rule == "centre"  ? LabelRule::centre
+                 : rule == "event" ? LabelRule::event
+                                   : LabelRule::majority;
     const std::string split = options.value("split", "subject");
     rules.split = split == "none"      ? SplitBy::none
                   : split == "session" ? SplitBy::session

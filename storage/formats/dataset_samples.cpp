@@ -30,11 +30,13 @@ class SessionWindows : public WindowSource {
             const uint64_t ahead = std::max<uint64_t>(plan_.window, std::max<uint64_t>(1, kAhead / width));
             end_ = std::min(begin_ + ahead, stream.rows);
             counts_.resize((end_ - begin_) * width);
-            if (auto status = reader_->read(session.stream, begin_, end_ - begin_, counts_.data()); !status) return status;
+            if (auto status = reader_->read(session.stream, begin_, end_ - begin_, counts_.data()); !status)
+                return status;
         }
         const int32_t* row = counts_.data() + (window.row - begin_) * width;
         for (uint64_t i = 0; i < plan_.window; ++i, row += width)
-            for (const int channel : session.channels) *out++ = physical(stream.info, size_t(channel), row[channel]);
+            for (const int channel : session.channels)
+                *out++ = physical(stream.info, size_t(channel), row[channel]);
         return {};
     }
 
@@ -54,10 +56,13 @@ constexpr size_t kHead = 16 + 64;  // magic, fingerprint
 
 // What a shard must agree on with the run that merges it.
 std::string fingerprint(const DatasetPlan& plan) {
-    std::string text = std::to_string(plan.window) + "," + std::to_string(plan.hop) + "," + number_text(plan.rate) + "\n";
-    for (const ChannelInfo& channel : plan.channels) text += channel.name + "\t" + channel.unit + "\n";
+    std::string text =
+        std::to_string(plan.window) + "," + std::to_string(plan.hop) + "," + number_text(plan.rate) + "\n";
+    for (const ChannelInfo& channel : plan.channels)
+        text += channel.name + "\t" + channel.unit + "\n";
     for (const DatasetSession& session : plan.sessions)
-        text += session.identifier + "\t" + session.sha256 + "\t" + std::to_string(session.label_revision) + "\n";
+        text +=
+            session.identifier + "\t" + session.sha256 + "\t" + std::to_string(session.label_revision) + "\n";
     for (const DatasetWindow& window : plan.windows)
         text += std::to_string(window.session) + "," + std::to_string(window.row) + "\n";
     return hex_sha256(text);
@@ -117,7 +122,8 @@ Status write_shard(const DatasetPlan& plan, WindowSource& source, uint32_t shard
     return file.close();
 }
 
-Result<std::unique_ptr<WindowSource>> shard_windows(const DatasetPlan& plan, const std::string& output, uint32_t shards) {
+Result<std::unique_ptr<WindowSource>> shard_windows(const DatasetPlan& plan, const std::string& output,
+                                                    uint32_t shards) {
     const std::string expected = std::string(kMagic, 16) + fingerprint(plan);
     const size_t bytes = plan.window * plan.channels.size() * sizeof(float);
     std::vector<ShardWindows::Shard> opened;
@@ -125,12 +131,16 @@ Result<std::unique_ptr<WindowSource>> shard_windows(const DatasetPlan& plan, con
         const std::string path = shard_path(output, k, shards);
         const auto [begin, end] = shard_range(plan.windows.size(), k, shards);
         std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-        if (!file) return fail(ErrorKind::usage, "the shard is missing", path, "run the same command with --shard " +
-                               std::to_string(k) + "/" + std::to_string(shards));
+        if (!file)
+            return fail(
+                ErrorKind::usage, "the shard is missing", path,
+                "run the same command with --shard " + std::to_string(k) + "/" + std::to_string(shards));
         char head[kHead];
         if (std::fread(head, 1, kHead, file.get()) != kHead || std::memcmp(head, expected.data(), kHead) != 0)
-            return fail(ErrorKind::usage, "was made from other sessions, labels or options", path, "make the shard again");
-        if (fseeko(file.get(), 0, SEEK_END) != 0 || size_t(ftello(file.get())) != kHead + (end - begin) * bytes)
+            return fail(ErrorKind::usage, "was made from other sessions, labels or options", path,
+                        "make the shard again");
+        if (fseeko(file.get(), 0, SEEK_END) != 0 ||
+            size_t(ftello(file.get())) != kHead + (end - begin) * bytes)
             return fail(ErrorKind::usage, "is not complete", path, "make the shard again");
         opened.push_back({std::move(file), begin, end});
     }

@@ -26,6 +26,7 @@ std::pair<size_t, size_t> shard_range(size_t windows, uint32_t shard, uint32_t s
 Status write_shard(const DatasetPlan& plan, WindowSource& source, uint32_t shard, uint32_t shards,
                    const std::string& path, const Progress& progress);
 // Error when a shard is missing, incomplete or made from other sessions, labels or rules.
-Result<std::unique_ptr<WindowSource>> shard_windows(const DatasetPlan& plan, const std::string& output, uint32_t shards);
+Result<std::unique_ptr<WindowSource>> shard_windows(const DatasetPlan& plan, const std::string& output,
+                                                    uint32_t shards);
 
 }  // namespace lockstep::storage

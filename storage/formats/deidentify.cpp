@@ -24,7 +24,10 @@ std::string numbered(const char* prefix, size_t n) {
 class Hidden : public SessionReader {
   public:
     Hidden(std::unique_ptr<SessionReader> inner, std::shared_ptr<Plan> plan, size_t index)
-        : inner_(std::move(inner)), plan_(std::move(plan)), header_(inner_->header()), segments_(inner_->segments()) {
+        : inner_(std::move(inner)),
+          plan_(std::move(plan)),
+          header_(inner_->header()),
+          segments_(inner_->segments()) {
         const auto found = plan_->subjects.find(header_.subject);
         header_.subject = found == plan_->subjects.end() ? "" : found->second;
         header_.identifier = numbered("session-", index + 1);
@@ -54,7 +57,8 @@ class Hidden : public SessionReader {
     Result<std::vector<LabelEdit>> label_history() override {
         auto history = inner_->label_history();
         if (history)
-            for (LabelEdit& edit : *history) clean(&edit);
+            for (LabelEdit& edit : *history)
+                clean(&edit);
         return history;
     }
     Result<std::vector<Prediction>> predictions() override { return inner_->predictions(); }
@@ -62,10 +66,13 @@ class Hidden : public SessionReader {
     Result<std::vector<LinkEvent>> link_events() override {
         auto events = inner_->link_events();
         if (events)
-            for (LinkEvent& event : *events) event.text.clear();
+            for (LinkEvent& event : *events)
+                event.text.clear();
         return events;
     }
-    Result<std::vector<ClockObservation>> clock_observations() override { return inner_->clock_observations(); }
+    Result<std::vector<ClockObservation>> clock_observations() override {
+        return inner_->clock_observations();
+    }
     Result<std::vector<HealthReport>> health() override { return inner_->health(); }
     Status replay(const std::function<bool(const Event&)>& visit) override {
         return inner_->replay([&](const Event& event) {
@@ -89,7 +96,8 @@ class Hidden : public SessionReader {
         edit->after.note.clear();
         edit->reason.clear();
         if (!edit->author.empty())
-            edit->author = plan_->authors.try_emplace(edit->author, numbered("A", plan_->authors.size() + 1)).first->second;
+            edit->author = plan_->authors.try_emplace(edit->author, numbered("A", plan_->authors.size() + 1))
+                               .first->second;
         if (edit->utc_ns != 0) edit->utc_ns += plan_->shift_ns;
     }
 
@@ -118,7 +126,8 @@ class HiddenSource : public SessionSource {
 
 }  // namespace
 
-Result<std::unique_ptr<SessionSource>> deidentified(std::unique_ptr<SessionSource> sessions, ExportReport* report) {
+Result<std::unique_ptr<SessionSource>> deidentified(std::unique_ptr<SessionSource> sessions,
+                                                    ExportReport* report) {
     auto plan = std::make_shared<Plan>();
     std::optional<int64_t> earliest;
     bool notes = false, serials = false, settings = false, authors = false, texts = false;
@@ -141,7 +150,8 @@ Result<std::unique_ptr<SessionSource>> deidentified(std::unique_ptr<SessionSourc
         }
         auto links = (*session)->link_events();
         if (!links) return tl::make_unexpected(links.error());
-        for (const LinkEvent& event : *links) texts = texts || !event.text.empty();
+        for (const LinkEvent& event : *links)
+            texts = texts || !event.text.empty();
     }
     if (earliest) plan->shift_ns = kEpoch2000 - *earliest;
     if (!plan->subjects.empty()) report->removed.push_back("subject names (now P001 ...)");

@@ -8,6 +8,7 @@ namespace lockstep::storage {
 // Pseudonyms P001, P002 ... by first appearance; no free text, serials, addresses or settings; dates
 // shifted so that the earliest session starts on 2000-01-01 (the time between sessions stays).
 // What was removed is added to the report.
-Result<std::unique_ptr<SessionSource>> deidentified(std::unique_ptr<SessionSource> sessions, ExportReport* report);
+Result<std::unique_ptr<SessionSource>> deidentified(std::unique_ptr<SessionSource> sessions,
+                                                    ExportReport* report);
 
 }  // namespace lockstep::storage

@@ -77,20 +77,22 @@ Result<std::vector<Scaling>> choose_scaling(SessionReader& session, int index, b
     std::vector<Scaling> scaling(info.channels.size());
     if (direct(info.type, bdf)) {
         const int full = info.type == SampleType::int16 ? 32767 : 8388607;
-        for (Scaling& s : scaling) s = {0, 1, -full - 1, full, true};
+        for (Scaling& s : scaling)
+            s = {0, 1, -full - 1, full, true};
         return scaling;
     }
     std::vector<std::pair<double, double>> range(scaling.size(), {1e300, -1e300});
-    auto status = for_rows(session, index, 8192, [&](uint64_t, uint64_t count, const int32_t* counts) -> Status {
-        for (uint64_t i = 0; i < count; ++i)
-            for (size_t c = 0; c < range.size(); ++c) {
-                const double value = as_number(info, counts[i * range.size() + c]);
-                if (!std::isfinite(value)) continue;
-                range[c].first = std::min(range[c].first, value);
-                range[c].second = std::max(range[c].second, value);
-            }
-        return {};
-    });
+    auto status =
+        for_rows(session, index, 8192, [&](uint64_t, uint64_t count, const int32_t* counts) -> Status {
+            for (uint64_t i = 0; i < count; ++i)
+                for (size_t c = 0; c < range.size(); ++c) {
+                    const double value = as_number(info, counts[i * range.size() + c]);
+                    if (!std::isfinite(value)) continue;
+                    range[c].first = std::min(range[c].first, value);
+                    range[c].second = std::max(range[c].second, value);
+                }
+            return {};
+        });
     if (!status) return tl::make_unexpected(status.error());
     for (size_t c = 0; c < scaling.size(); ++c) {
         auto [low, high] = range[c];
@@ -152,8 +154,8 @@ void set_header(int handle, const SessionReader& session, double origin) {
     struct tm parts {};
     gmtime_r(&second, &parts);
     if (parts.tm_year >= 85 && parts.tm_year <= 184) {
-        edf_set_startdatetime(handle, parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
-                              parts.tm_sec);
+        edf_set_startdatetime(handle, parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                              parts.tm_min, parts.tm_sec);
         edf_set_subsecond_starttime(handle, int(start % 1000000000 / 100));
     } else {
         edf_set_startdatetime(handle, 1985, 1, 1, 0, 0, 0);
@@ -168,20 +170,22 @@ void set_header(int handle, const SessionReader& session, double origin) {
 
 }  // namespace
 
-Status write_edf_file(SessionReader& session, const std::vector<int>& streams, bool bdf, const std::string& path,
-                      ExportReport* report) {
+Status write_edf_file(SessionReader& session, const std::vector<int>& streams, bool bdf,
+                      const std::string& path, ExportReport* report) {
     const auto& all = session.streams();
     const StreamInfo& lead = all[size_t(streams.front())].info;
     const Record record = choose_record(lead.rate_num, lead.rate_den);
     if (record.samples == 0)
-        return fail(ErrorKind::usage, "a rate of " + number_text(lead.rate()) + " Hz does not fit the format", lead.name,
-                    "export this session as csv or xdf");
+        return fail(ErrorKind::usage, "a rate of " + number_text(lead.rate()) + " Hz does not fit the format",
+                    lead.name, "export this session as csv or xdf");
     if (!record.exact)
-        report->notes.push_back(lead.name + ": the header holds the rate with a rounding of " +
-                                number_text(float(std::fabs(record.samples * 1e5 / record.duration / lead.rate() - 1))));
+        report->notes.push_back(
+            lead.name + ": the header holds the rate with a rounding of " +
+            number_text(float(std::fabs(record.samples * 1e5 / record.duration / lead.rate() - 1))));
 
     double origin = std::numeric_limits<double>::max();
-    for (const int index : streams) origin = std::min(origin, row_time(all[size_t(index)], 0));
+    for (const int index : streams)
+        origin = std::min(origin, row_time(all[size_t(index)], 0));
     std::vector<Grid> grids;
     std::vector<std::vector<Scaling>> scaling;
     size_t channels = 0;
@@ -195,11 +199,12 @@ Status write_edf_file(SessionReader& session, const std::vector<int>& streams, b
         length = std::max(length, grids.back().size());
         for (size_t c = 0; c < scaling.back().size(); ++c)
             if (!scaling.back()[c].lossless)
-                report->notes.push_back(all[size_t(index)].info.name + "/" + all[size_t(index)].info.channels[c].name +
-                                        ": rounded to " + (bdf ? "24" : "16") + " bits, one step is " +
-                                        number_text(float(scaling.back()[c].step *
-                                                          double(all[size_t(index)].info.channels[c].scale))) +
-                                        " " + all[size_t(index)].info.channels[c].unit);
+                report->notes.push_back(
+                    all[size_t(index)].info.name + "/" + all[size_t(index)].info.channels[c].name +
+                    ": rounded to " + (bdf ? "24" : "16") + " bits, one step is " +
+                    number_text(
+                        float(scaling.back()[c].step * double(all[size_t(index)].info.channels[c].scale))) +
+                    " " + all[size_t(index)].info.channels[c].unit);
     }
     const uint64_t records = (length + uint64_t(record.samples) - 1) / uint64_t(record.samples);
 
@@ -211,7 +216,8 @@ Status write_edf_file(SessionReader& session, const std::vector<int>& streams, b
         uint64_t end = 0;
         const auto hole = [&](uint64_t from, uint64_t to) {
             if (to <= from) return;
-            annotations.push_back({double(from) / rate, double(to - from) / rate, "BAD_gap " + all[size_t(streams[s])].info.name});
+            annotations.push_back({double(from) / rate, double(to - from) / rate,
+                                   "BAD_gap " + all[size_t(streams[s])].info.name});
             filled += to - from;
         };
         for (const auto& piece : grids[s].pieces()) {
@@ -221,14 +227,16 @@ Status write_edf_file(SessionReader& session, const std::vector<int>& streams, b
         hole(end, records * uint64_t(record.samples));
     }
     if (filled > 0)
-        report->notes.push_back(std::to_string(filled) + " samples were never received or fill the last record; they hold "
+        report->notes.push_back(std::to_string(filled) +
+                                " samples were never received or fill the last record; they hold "
                                 "the value before them and are annotated BAD_gap");
     auto current = current_labels(session);
     if (!current) return tl::make_unexpected(current.error());
     for (const Label& label : current->labels) {
         const double start = std::max(0.0, grids.front().seconds(label.start));
         const double stop = grids.front().seconds(label.stop);
-        annotations.push_back({start, label.stop > label.start ? std::max(0.0, stop - start) : -1, label.label_class});
+        annotations.push_back(
+            {start, label.stop > label.start ? std::max(0.0, stop - start) : -1, label.label_class});
     }
     std::stable_sort(annotations.begin(), annotations.end(),
                      [](const Annotation& a, const Annotation& b) { return a.start < b.start; });
@@ -236,10 +244,12 @@ Status write_edf_file(SessionReader& session, const std::vector<int>& streams, b
     int handle = -1;
     {
         const std::lock_guard<std::mutex> held(edf_lock());
-        handle = edfopen_file_writeonly(path.c_str(), bdf ? EDFLIB_FILETYPE_BDFPLUS : EDFLIB_FILETYPE_EDFPLUS, int(channels));
+        handle = edfopen_file_writeonly(path.c_str(), bdf ? EDFLIB_FILETYPE_BDFPLUS : EDFLIB_FILETYPE_EDFPLUS,
+                                        int(channels));
     }
     if (handle == EDFLIB_NUMBER_OF_SIGNALS_INVALID || handle == EDFLIB_TOO_MANY_SIGNALS)
-        return fail(ErrorKind::usage, std::to_string(channels) + " channels of one rate; the format holds 640", path);
+        return fail(ErrorKind::usage,
+                    std::to_string(channels) + " channels of one rate; the format holds 640", path);
     if (handle < 0) return fail(ErrorKind::system, "the file cannot be created", path);
     Edf edf(handle);
 
@@ -266,8 +276,10 @@ Status write_edf_file(SessionReader& session, const std::vector<int>& streams, b
     problems += edf_set_datarecord_duration(handle, record.duration) != 0;
     const uint64_t tracks = records == 0 ? 1 : (annotations.size() + records - 1) / records + 1;
     edf_set_number_of_annotation_signals(handle, int(std::clamp<uint64_t>(tracks, 1, 64)));
-    if (tracks > 64) report->notes.push_back("more annotations than the file can hold: the last ones are missing");
-    if (problems > 0) return fail(ErrorKind::usage, "a channel's range does not fit the format", path, "try bdf or csv");
+    if (tracks > 64)
+        report->notes.push_back("more annotations than the file can hold: the last ones are missing");
+    if (problems > 0)
+        return fail(ErrorKind::usage, "a channel's range does not fit the format", path, "try bdf or csv");
     set_header(handle, session, origin);
 
     std::vector<int32_t> counts;
@@ -277,17 +289,19 @@ Status write_edf_file(SessionReader& session, const std::vector<int>& streams, b
             const StreamInfo& info = all[size_t(streams[s])].info;
             const size_t width = info.channels.size();
             const uint64_t first = r * uint64_t(record.samples);
-            if (auto status = grids[s].read(session, streams[s], first, uint64_t(record.samples), &counts); !status)
+            if (auto status = grids[s].read(session, streams[s], first, uint64_t(record.samples), &counts);
+                !status)
                 return status;
             for (size_t c = 0; c < width; ++c) {
                 int hold = 0;
                 for (size_t i = 0; i < digits.size(); ++i)
                     hold = digits[i] = digit(scaling[s][c], as_number(info, counts[i * width + c]), hold);
                 if (const int error = edfwrite_digital_samples(handle, digits.data()); error != 0)
-                    return fail(error == EDFLIB_DATARECORD_SIZE_TOO_BIG ? ErrorKind::usage : ErrorKind::system,
-                                error == EDFLIB_DATARECORD_SIZE_TOO_BIG ? "too many channels and samples for one file"
-                                                                        : "the file cannot be written",
-                                path, "is the disk full?");
+                    return fail(
+                        error == EDFLIB_DATARECORD_SIZE_TOO_BIG ? ErrorKind::usage : ErrorKind::system,
+                        error == EDFLIB_DATARECORD_SIZE_TOO_BIG ? "too many channels and samples for one file"
+                                                                : "the file cannot be written",
+                        path, "is the disk full?");
             }
         }
     }
@@ -295,7 +309,8 @@ Status write_edf_file(SessionReader& session, const std::vector<int>& streams, b
         const auto length_units = a.length < 0 ? -1LL : (long long)(a.length * 1e4 + 0.5);
         edfwrite_annotation_utf8(handle, (long long)(a.start * 1e4 + 0.5), length_units, a.text.c_str());
     }
-    if (edf.close() != 0) return fail(ErrorKind::system, "the file cannot be finished", path, "is the disk full?");
+    if (edf.close() != 0)
+        return fail(ErrorKind::system, "the file cannot be finished", path, "is the disk full?");
     report->files.push_back(path);
     return {};
 }
@@ -319,7 +334,8 @@ Status write_rates(SessionSource& sessions, const ExportOptions& options, const 
         std::string file = path;
         if (by_rate.size() > 1) {
             std::string names;
-            for (const int index : indices) names += "_" + file_safe(streams[size_t(index)].info.name);
+            for (const int index : indices)
+                names += "_" + file_safe(streams[size_t(index)].info.name);
             file = stem_of(path) + names + (options.format == "bdf" ? ".bdf" : ".edf");
         }
         if (auto status = write_edf_file(**session, indices, options.format == "bdf", file, report); !status)

@@ -20,7 +20,7 @@ std::string stem_of(const std::string& path);
 // start_s,stop_s,class,... : the label script's columns and more.
 Status write_labels_csv(SessionReader& session, const std::string& path);
 // Streams [indices] of one rate as one EDF+ or BDF+ file.
-Status write_edf_file(SessionReader& session, const std::vector<int>& streams, bool bdf, const std::string& path,
-                      ExportReport* report);
+Status write_edf_file(SessionReader& session, const std::vector<int>& streams, bool bdf,
+                      const std::string& path, ExportReport* report);
 
 }  // namespace lockstep::storage

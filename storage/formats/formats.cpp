@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 const std::vector<ExportFormat>& export_formats() {
     static const std::vector<ExportFormat> formats = {
-        edf_format(), bdf_format(), csv_format(), bids_format(), dataset_format(), xdf_format(), nwb_format(), mat_format(),
+        edf_format(),     bdf_format(), csv_format(), bids_format(),
+        dataset_format(), xdf_format(), nwb_format(), mat_format(),
     };
     return formats;
 }
@@ -36,7 +37,8 @@ namespace {
 
 class OpenedInTurn : public SessionSource {
   public:
-    OpenedInTurn(std::vector<std::string> paths, OpenSession open) : paths_(std::move(paths)), open_(std::move(open)) {}
+    OpenedInTurn(std::vector<std::string> paths, OpenSession open)
+        : paths_(std::move(paths)), open_(std::move(open)) {}
     size_t size() const override { return paths_.size(); }
     Result<std::unique_ptr<SessionReader>> open(size_t index) override { return open_(paths_[index]); }
 
@@ -73,18 +75,23 @@ class Workshop {
     Status keep(const fs::path& parent, ExportReport* report) {
         std::error_code error;
         std::vector<fs::path> made;
-        for (const auto& entry : fs::directory_iterator(path_, error)) made.push_back(entry.path());
+        for (const auto& entry : fs::directory_iterator(path_, error))
+            made.push_back(entry.path());
         std::sort(made.begin(), made.end());
         for (const fs::path& path : made) {
             const fs::path to = parent / path.filename();
             if (fs::exists(to, error) && !(fs::is_directory(to, error) && fs::is_empty(to, error)))
-                return fail(ErrorKind::usage, "exists already", to.string(), "remove it or choose another output");
+                return fail(ErrorKind::usage, "exists already", to.string(),
+                            "remove it or choose another output");
         }
         for (const fs::path& path : made) {
             fs::rename(path, parent / path.filename(), error);
-            if (error) return fail(ErrorKind::system, "cannot be put in place: " + error.message(), (parent / path.filename()).string());
+            if (error)
+                return fail(ErrorKind::system, "cannot be put in place: " + error.message(),
+                            (parent / path.filename()).string());
         }
-        for (std::string& file : report->files) file = (parent / fs::path(file).lexically_relative(path_)).string();
+        for (std::string& file : report->files)
+            file = (parent / fs::path(file).lexically_relative(path_)).string();
         return {};
     }
 
@@ -102,7 +109,8 @@ const ExportFormat* find_format(const std::string& name) {
 template <typename Formats>
 std::string names_of(const Formats& formats) {
     std::string names;
-    for (const auto& format : formats) names += (names.empty() ? "" : ", ") + std::string(format.name);
+    for (const auto& format : formats)
+        names += (names.empty() ? "" : ", ") + std::string(format.name);
     return names;
 }
 
@@ -113,11 +121,14 @@ Status check_values(const Format& format, const std::map<std::string, std::strin
         for (const OptionInfo& option : format.options)
             if (option.name == name) known = &option;
         if (known == nullptr)
-            return fail(ErrorKind::usage, "no option of this format", name, "known: " + names_of(format.options));
+            return fail(ErrorKind::usage, "no option of this format", name,
+                        "known: " + names_of(format.options));
         const auto& choices = known->choices;
-        if (!choices.empty() && !value.empty() && std::find(choices.begin(), choices.end(), value) == choices.end()) {
+        if (!choices.empty() && !value.empty() &&
+            std::find(choices.begin(), choices.end(), value) == choices.end()) {
             std::string list;
-            for (const std::string& choice : choices) list += (list.empty() ? "" : ", ") + choice;
+            for (const std::string& choice : choices)
+                list += (list.empty() ? "" : ", ") + choice;
             return fail(ErrorKind::usage, "\"" + value + "\" is no choice", name, "one of: " + list);
         }
     }
@@ -154,7 +165,8 @@ Status write_all(const ExportFormat& format, SessionSource& sessions, const std:
             part.progress = [&](double done) {
                 return !options.progress || options.progress((double(i) + done) / double(sessions.size()));
             };
-            if (auto status = format.write(one, part, (made / (name + format.suffix)).string(), report); !status)
+            if (auto status = format.write(one, part, (made / (name + format.suffix)).string(), report);
+                !status)
                 return status;
         }
     }
@@ -167,10 +179,12 @@ Result<ExportReport> export_session(const std::vector<std::string>& sessions, co
                                     const OpenSession& open) {
     const ExportFormat* format = find_format(options.format);
     if (format == nullptr)
-        return fail(ErrorKind::usage, "unknown export format", options.format, "known: " + names_of(export_formats()));
+        return fail(ErrorKind::usage, "unknown export format", options.format,
+                    "known: " + names_of(export_formats()));
     if (sessions.empty()) return fail(ErrorKind::usage, "no session to export");
     if (options.output.empty()) return fail(ErrorKind::usage, "no output named");
-    if (auto status = check_values(*format, options.values); !status) return tl::make_unexpected(status.error());
+    if (auto status = check_values(*format, options.values); !status)
+        return tl::make_unexpected(status.error());
     if (options.shards > 0 && (options.shard < 1 || options.shard > options.shards))
         return fail(ErrorKind::usage, "a shard is K/N with K from 1 to N");
     fs::path output = fs::path(options.output).lexically_normal();
@@ -179,7 +193,8 @@ Result<ExportReport> export_session(const std::vector<std::string>& sessions, co
         return fail(ErrorKind::usage, "names no file", options.output, "choose another output");
     std::error_code error;
     if (fs::exists(output, error) && !(fs::is_directory(output, error) && fs::is_empty(output, error)))
-        return fail(ErrorKind::usage, "exists already", output.string(), "remove it or choose another output");
+        return fail(ErrorKind::usage, "exists already", output.string(),
+                    "remove it or choose another output");
 
     ExportReport report;
     std::unique_ptr<SessionSource> source = std::make_unique<OpenedInTurn>(sessions, open);
@@ -197,7 +212,8 @@ Result<std::vector<std::string>> import_session(const std::string& source, const
                                                 const ImportOptions& options, const CreateSession& create) {
     std::error_code error;
     if (!fs::exists(source, error)) return fail(ErrorKind::usage, "no such file or folder", source);
-    if (fs::exists(session, error)) return fail(ErrorKind::usage, "exists already", session, "choose another name");
+    if (fs::exists(session, error))
+        return fail(ErrorKind::usage, "exists already", session, "choose another name");
     std::string head;
     if (fs::is_regular_file(source, error)) {
         std::ifstream file(source, std::ios::binary);
@@ -216,9 +232,11 @@ Result<std::vector<std::string>> import_session(const std::string& source, const
             break;
         }
     if (format == nullptr)
-        return fail(ErrorKind::usage, options.format.empty() ? "no importer knows this" : "unknown import format",
+        return fail(ErrorKind::usage,
+                    options.format.empty() ? "no importer knows this" : "unknown import format",
                     options.format.empty() ? source : options.format, "known: " + names_of(import_formats()));
-    if (auto status = check_values(*format, options.values); !status) return tl::make_unexpected(status.error());
+    if (auto status = check_values(*format, options.values); !status)
+        return tl::make_unexpected(status.error());
     ImportOptions named = options;
     named.format = format->name;
     std::string made;

@@ -27,12 +27,14 @@ H5Out::H5Out(const std::string& path, size_t user_block) {
     // HDF5 takes only one of the two.
     if (user_block == 0) check(H5Pset_alignment(access.get(), 1 << 16, kPage), "alignment");
     if (user_block > 0) check(H5Pset_userblock(creation.get(), user_block), "user block");
-    file_ = Id(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()), "the file cannot be created", path);
+    file_ = Id(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()),
+               "the file cannot be created", path);
 }
 
 Id H5Out::group(hid_t parent, const std::string& name) {
     const Id creation = no_times(H5P_GROUP_CREATE);
-    return {H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), "a group cannot be created", name};
+    return {H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+            "a group cannot be created", name};
 }
 
 Id H5Out::dataset(hid_t parent, const std::string& name, hid_t type, const std::vector<uint64_t>& shape) {
@@ -40,8 +42,9 @@ Id H5Out::dataset(hid_t parent, const std::string& name, hid_t type, const std::
     check(H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY), "space");
     const bool empty = std::find(shape.begin(), shape.end(), 0u) != shape.end();
     const std::vector<hsize_t> extent(shape.begin(), shape.end());
-    const Id space(shape.empty() ? H5Screate(H5S_SCALAR)
-                                 : H5Screate_simple(int(extent.size()), extent.data(), nullptr), "a shape", name);
+    const Id space(
+        shape.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(int(extent.size()), extent.data(), nullptr),
+        "a shape", name);
     if (!empty) check(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "fill");
     return {H5Dcreate2(parent, name.c_str(), type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
             "a dataset cannot be created", name};
@@ -55,7 +58,8 @@ Id H5Out::texts(hid_t parent, const std::string& name, const std::vector<std::st
         width = std::max(width, cleaned.back().size());
     }
     std::vector<char> packed(width * cleaned.size());
-    for (size_t i = 0; i < cleaned.size(); ++i) std::memcpy(packed.data() + i * width, cleaned[i].data(), cleaned[i].size());
+    for (size_t i = 0; i < cleaned.size(); ++i)
+        std::memcpy(packed.data() + i * width, cleaned[i].data(), cleaned[i].size());
     const Id type = h5::text_type(width);
     Id made = dataset(parent, name, type.get(), {cleaned.size()});
     if (!cleaned.empty()) write(made.get(), type.get(), packed.data());
@@ -78,7 +82,8 @@ Id H5Out::scalar(hid_t parent, const std::string& name, double value) {
 }
 
 void H5Out::write(hid_t dataset, hid_t type, const void* data) {
-    check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data), "cannot be written; is the disk full?");
+    check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data),
+          "cannot be written; is the disk full?");
 }
 
 void H5Out::write_rows(hid_t dataset, hid_t type, uint64_t first, uint64_t count, const void* data) {
@@ -93,7 +98,8 @@ void H5Out::write_rows(hid_t dataset, hid_t type, uint64_t first, uint64_t count
     size[0] = count;
     check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start, nullptr, size, nullptr), "rows");
     const Id memory(H5Screate_simple(rank, size, nullptr), "a shape");
-    check(H5Dwrite(dataset, type, memory.get(), space.get(), H5P_DEFAULT, data), "cannot be written; is the disk full?");
+    check(H5Dwrite(dataset, type, memory.get(), space.get(), H5P_DEFAULT, data),
+          "cannot be written; is the disk full?");
 }
 
 void H5Out::close() {

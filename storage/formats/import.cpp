@@ -34,7 +34,9 @@ ImportSink::ImportSink(std::string session, const ImportOptions& options, storag
     : session_(std::move(session)), options_(options), create_(std::move(create)) {}
 ImportSink::~ImportSink() = default;
 
-int64_t ImportSink::host_ns(double time) const { return kStartNs + int64_t(std::llround(time * 1e9)); }
+int64_t ImportSink::host_ns(double time) const {
+    return kStartNs + int64_t(std::llround(time * 1e9));
+}
 
 Status ImportSink::append(Event event) {
     writer_->append(std::move(event));
@@ -60,9 +62,11 @@ void ImportSink::start_segment(double time, const std::string& reason) {
     started.host_ns = host_ns(time);
     started.reason = reason;
     started.info = device_;
-    for (size_t i = 0; i < streams_.size(); ++i) started.streams.push_back(int(i));
+    for (size_t i = 0; i < streams_.size(); ++i)
+        started.streams.push_back(int(i));
     writer_->append(started);
-    for (Stream& stream : streams_) stream.next = stream.segment_received = 0;
+    for (Stream& stream : streams_)
+        stream.next = stream.segment_received = 0;
     clock(time);
 }
 
@@ -106,7 +110,8 @@ Status ImportSink::begin(const std::string& board, int64_t start_utc_ns, std::ve
     writer.header.subject = options_.subject;
     writer.header.task = options_.task;
     writer.header.settings["import.format"] = options_.format;
-    for (const auto& [name, value] : options_.values) writer.header.settings["import." + name] = value;
+    for (const auto& [name, value] : options_.values)
+        writer.header.settings["import." + name] = value;
     writer.classes = std::move(classes);
     auto created = create_(writer);
     if (!created) return tl::make_unexpected(created.error());
@@ -119,7 +124,8 @@ Status ImportSink::samples(int stream, double time, const std::vector<int32_t>& 
     Stream& to = streams_[size_t(stream)];
     const size_t channels = to.info.channels.size();
     if (!(time >= 0 && time < kLongest)) return fail(ErrorKind::usage, "a time that cannot be", to.info.name);
-    if (counts.size() % channels != 0) return fail(ErrorKind::system, "samples that do not fit the channels", to.info.name);
+    if (counts.size() % channels != 0)
+        return fail(ErrorKind::system, "samples that do not fit the channels", to.info.name);
     const size_t rows = counts.size() / channels;
     for (size_t row = 0; row < rows; row += kBlockRows) {
         const size_t n = std::min(kBlockRows, rows - row);
@@ -188,14 +194,16 @@ Status ImportSink::restart(double time, const std::string& reason) {
 Status ImportSink::finish() {
     if (!writer_) return fail(ErrorKind::usage, "the source holds nothing to import");
     uint64_t received = 0;
-    for (const Stream& stream : streams_) received += stream.received;
+    for (const Stream& stream : streams_)
+        received += stream.received;
     if (received == 0 && labels_ == 0) {
         return fail(ErrorKind::usage, "the source holds neither samples nor labels");
     }
     end_segment(end_, "stop");
     if (auto error = writer_->take_error()) return tl::make_unexpected(*error);
     const WriterStatistics statistics = writer_->statistics();
-    if (statistics.dropped_events > 0) return fail(ErrorKind::system, "the session's writer could not keep up");
+    if (statistics.dropped_events > 0)
+        return fail(ErrorKind::system, "the session's writer could not keep up");
     auto finished = writer_->finish();
     if (!finished) return tl::make_unexpected(finished.error());
     return {};

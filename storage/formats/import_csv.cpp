@@ -20,7 +20,8 @@ using json = nlohmann::json;
 bool matches(const std::string& source, const std::string& head) {
     if (head.empty()) return false;
     const std::string extension = lower(std::filesystem::path(source).extension().string());
-    if (extension != ".csv" && extension != ".tsv" && extension != ".txt" && extension != ".arff") return false;
+    if (extension != ".csv" && extension != ".tsv" && extension != ".txt" && extension != ".arff")
+        return false;
     return std::memchr(head.data(), 0, head.size()) == nullptr;
 }
 
@@ -74,8 +75,10 @@ Result<Table> read_head(const std::string& source) {
         } else if (start == "@attribute") {
             std::string rest = trimmed(text.substr(10));
             const char quote = !rest.empty() && (rest[0] == '\'' || rest[0] == '"') ? rest[0] : ' ';
-            const size_t end = rest.find_first_of(quote == ' ' ? " \t" : std::string(1, quote), quote == ' ' ? 0 : 1);
-            table.names.push_back(rest.substr(quote == ' ' ? 0 : 1, end == std::string::npos ? end : end - (quote == ' ' ? 0 : 1)));
+            const size_t end =
+                rest.find_first_of(quote == ' ' ? " \t" : std::string(1, quote), quote == ' ' ? 0 : 1);
+            table.names.push_back(rest.substr(quote == ' ' ? 0 : 1,
+                                              end == std::string::npos ? end : end - (quote == ' ' ? 0 : 1)));
         } else if (start.rfind("@data", 0) == 0) {
             table.first_line = lines.number();
             return table;
@@ -95,7 +98,8 @@ Result<Table> read_head(const std::string& source) {
                 table.names = fields;
             } else {
                 table.first_line = lines.number() - 1;
-                for (size_t i = 0; i < fields.size(); ++i) table.names.push_back("column" + std::to_string(i + 1));
+                for (size_t i = 0; i < fields.size(); ++i)
+                    table.names.push_back("column" + std::to_string(i + 1));
             }
             return table;
         }
@@ -122,7 +126,8 @@ Result<double> unit_seconds(const std::string& unit) {
     if (unit == "ms") return 1e-3;
     if (unit == "us") return 1e-6;
     if (unit == "ns") return 1e-9;
-    return fail(ErrorKind::usage, "\"" + unit + "\" is no unit of time", "time_unit", "one of: s, ms, us, ns");
+    return fail(ErrorKind::usage, "\"" + unit + "\" is no unit of time", "time_unit",
+                "one of: s, ms, us, ns");
 }
 
 Result<Description> describe(const std::string& source, const Table& table, const ImportOptions& options) {
@@ -214,7 +219,8 @@ Row next_row(Lines& lines, const Table& table, std::vector<std::string>* fields)
 
 void skip_head(Lines& lines, const Table& table) {
     std::string line;
-    while (lines.number() < table.first_line && lines.next(&line)) {}
+    while (lines.number() < table.first_line && lines.next(&line)) {
+    }
 }
 
 Result<Survey> survey(const std::string& source, const Table& table, const Description& d) {
@@ -227,8 +233,10 @@ Result<Survey> survey(const std::string& source, const Table& table, const Descr
         const Row row = next_row(lines, table, &fields);
         if (row == Row::end) break;
         if (row == Row::bad)
-            return fail(ErrorKind::usage, "has " + std::to_string(fields.size()) + " fields, the first line " +
-                        std::to_string(table.names.size()), lines.where());
+            return fail(ErrorKind::usage,
+                        "has " + std::to_string(fields.size()) + " fields, the first line " +
+                            std::to_string(table.names.size()),
+                        lines.where());
         for (size_t c = 0; c < fields.size(); ++c) {
             Column& column = s.columns[c];
             double value = 0;
@@ -256,14 +264,16 @@ SampleType type_of(const Group& group, const Survey& s) {
     SampleType type = SampleType::int16;
     for (const int c : group.columns) {
         const Column& column = s.columns[size_t(c)];
-        if (!column.whole || column.low < -2147483648.0 || column.high > 2147483647.0) return SampleType::float32;
+        if (!column.whole || column.low < -2147483648.0 || column.high > 2147483647.0)
+            return SampleType::float32;
         if (column.low < -32768 || column.high > 32767) type = SampleType::int32;
     }
     return type;
 }
 
-Status emit(const std::string& source, const Table& table, const Description& d, const std::vector<SampleType>& types,
-            const Survey& s, const ImportOptions& options, ImportSink* sink) {
+Status emit(const std::string& source, const Table& table, const Description& d,
+            const std::vector<SampleType>& types, const Survey& s, const ImportOptions& options,
+            ImportSink* sink) {
     std::vector<Timeline> timelines;
     std::vector<std::vector<int32_t>> counts(d.groups.size());
     for (size_t g = 0; g < d.groups.size(); ++g)
@@ -288,10 +298,12 @@ Status emit(const std::string& source, const Table& table, const Description& d,
         double now = double(row) / d.rate;
         if (d.time >= 0) {
             double value = 0;
-            if (!parse_number(fields[size_t(d.time)], &value)) return fail(ErrorKind::usage, "a time that is no number", lines.where());
+            if (!parse_number(fields[size_t(d.time)], &value))
+                return fail(ErrorKind::usage, "a time that is no number", lines.where());
             now = std::max(0.0, (value - s.first_time) * d.time_unit);
             // A block ends where its rows no longer follow each other at the rate.
-            if (held > 0 && std::fabs(now - (block_time + double(held) / d.rate)) > std::max(0.05, 2 / d.rate))
+            if (held > 0 &&
+                std::fabs(now - (block_time + double(held) / d.rate)) > std::max(0.05, 2 / d.rate))
                 if (auto status = flush(); !status) return status;
         }
         time = now;
@@ -300,7 +312,8 @@ Status emit(const std::string& source, const Table& table, const Description& d,
             for (const int c : d.groups[g].columns) {
                 double value = std::numeric_limits<double>::quiet_NaN();
                 parse_number(fields[size_t(c)], &value);
-                counts[g].push_back(types[g] == SampleType::float32 ? float_bits(float(value)) : int32_t(value));
+                counts[g].push_back(types[g] == SampleType::float32 ? float_bits(float(value))
+                                                                    : int32_t(value));
             }
         if (++held == 256)
             if (auto status = flush(); !status) return status;
@@ -312,9 +325,11 @@ Status emit(const std::string& source, const Table& table, const Description& d,
                 label_start = now;
             }
         }
-        if (row % 8192 == 0 && options.progress && !options.progress(lines.done())) return fail(ErrorKind::usage, "stopped");
+        if (row % 8192 == 0 && options.progress && !options.progress(lines.done()))
+            return fail(ErrorKind::usage, "stopped");
     }
-    if (!lines.whole() && fields.size() != table.names.size()) sink->note("the last line is cut off and was left out");
+    if (!lines.whole() && fields.size() != table.names.size())
+        sink->note("the last line is cut off and was left out");
     if (auto status = flush(); !status) return status;
     return sink->label(label_start, time + 1 / d.rate, label);
 }
@@ -327,7 +342,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     auto s = survey(source, *table, *d);
     if (!s) return tl::make_unexpected(s.error());
     if (d->time >= 0 && !s->columns[size_t(d->time)].numeric) {
-        sink->note("the column " + table->names[size_t(d->time)] + " holds no numbers and is not used as time");
+        sink->note("the column " + table->names[size_t(d->time)] +
+                   " holds no numbers and is not used as time");
         d->time = -1;
     }
     int64_t start = 0;
@@ -335,7 +351,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         const double per_row = s->rows > 1 ? (s->last_time - s->first_time) / double(s->rows - 1) : 0;
         if (d->time_unit == 0) {
             d->time_unit = s->first_time > 1e11 || per_row >= 1 ? 1e-3 : 1.0;
-            sink->note(std::string("the time column is taken as ") + (d->time_unit == 1 ? "seconds" : "milliseconds"));
+            sink->note(std::string("the time column is taken as ") +
+                       (d->time_unit == 1 ? "seconds" : "milliseconds"));
         }
         if (d->rate == 0 && per_row > 0) {
             d->rate = 1 / (per_row * d->time_unit);
@@ -344,7 +361,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
             sink->note("the rate is measured from the time column: " + number_text(d->rate) + " Hz");
         }
         const double unix_seconds = s->first_time * d->time_unit;
-        if (unix_seconds > 1e8 && unix_seconds < 8e9) start = int64_t(std::llround(unix_seconds * 1e6)) * 1000;
+        if (unix_seconds > 1e8 && unix_seconds < 8e9)
+            start = int64_t(std::llround(unix_seconds * 1e6)) * 1000;
     }
     if (!(d->rate > 0))
         return fail(ErrorKind::usage, "does not say its sampling rate", source,
@@ -354,8 +372,10 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     for (auto group = d->groups.begin(); group != d->groups.end();) {
         std::vector<int> numeric;
         for (const int c : group->columns) {
-            if (s->columns[size_t(c)].numeric) numeric.push_back(c);
-            else sink->note("the column " + table->names[size_t(c)] + " holds no numbers and was left out");
+            if (s->columns[size_t(c)].numeric)
+                numeric.push_back(c);
+            else
+                sink->note("the column " + table->names[size_t(c)] + " holds no numbers and was left out");
         }
         group->columns = numeric;
         if (numeric.empty()) {
@@ -366,8 +386,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         types.push_back(type_of(*group, *s));
         streams.push_back(make_stream(group->name, group->kind, types.back(), d->rate));
         for (size_t i = 0; i < numeric.size(); ++i)
-            add_channel(&streams.back(), table->names[size_t(numeric[i])], i < group->units.size() ? group->units[i] : "",
-                        float(group->scale));
+            add_channel(&streams.back(), table->names[size_t(numeric[i])],
+                        i < group->units.size() ? group->units[i] : "", float(group->scale));
         ++group;
     }
     if (streams.empty()) return fail(ErrorKind::usage, "has no column of numbers", source);
@@ -390,8 +410,8 @@ ImportFormat csv_import() {
             {option_info("rate", "Samples per second (otherwise from the time column)"),
              option_info("time", "Name of the time column"), option_info("time_unit", "s, ms, us or ns"),
              option_info("label", "Name of the label column"), option_info("kind", "eeg, imu, ppg, gsr ..."),
-             option_info("unit", "Unit of all columns"), option_info("description", "JSON file that describes the columns"),
-             label_file_option()},
+             option_info("unit", "Unit of all columns"),
+             option_info("description", "JSON file that describes the columns"), label_file_option()},
             matches,
             read};
 }

@@ -68,7 +68,8 @@ Status read_sensor(const Start& start, double origin, int stream, ImportSink* si
         const std::vector<std::string> fields = csv_split(line);
         std::vector<double> values(width);
         bool complete = fields.size() >= width;
-        for (size_t c = 0; complete && c < width; ++c) complete = parse_number(fields[c], &values[c]);
+        for (size_t c = 0; complete && c < width; ++c)
+            complete = parse_number(fields[c], &values[c]);
         if (!complete) {
             if (!lines.whole()) {
                 sink->note("the last line of " + start.path + " is cut off and was left out");
@@ -99,8 +100,9 @@ Status read_points(const fs::path& path, const char* name, bool intervals, doubl
         double time = 0;
         double interval = 0;
         if (trimmed(line).empty()) continue;
-        const bool complete = parse_number(fields[0], &time) &&
-                              (first || !intervals || (fields.size() > 1 && parse_number(fields[1], &interval)));
+        const bool complete =
+            parse_number(fields[0], &time) &&
+            (first || !intervals || (fields.size() > 1 && parse_number(fields[1], &interval)));
         if (!complete) {
             if (!lines.whole()) break;
             return fail(ErrorKind::usage, "a time that is no number", lines.where());
@@ -131,36 +133,48 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         Start start{&sensor, path.string(), 0, 0};
         Lines lines(start.path);
         std::string line;
-        if (!lines.next(&line) || !parse_number(csv_split(line)[0], &start.time) || start.time < 0 || start.time > 4e9)
+        if (!lines.next(&line) || !parse_number(csv_split(line)[0], &start.time) || start.time < 0 ||
+            start.time > 4e9)
             return fail(ErrorKind::usage, "the first line is no start time", start.path);
-        if (!lines.next(&line) || !parse_number(csv_split(line)[0], &start.rate) || start.rate < 1e-3 || start.rate > 1e6)
+        if (!lines.next(&line) || !parse_number(csv_split(line)[0], &start.rate) || start.rate < 1e-3 ||
+            start.rate > 1e6)
             return fail(ErrorKind::usage, "the second line is no sampling rate", start.path);
         found.push_back(start);
     }
     if (found.empty()) return fail(ErrorKind::usage, "holds no E4 files", source);
     // Session time 0 is where the first listed sensor (EDA) starts if it is the earliest.
     double origin = found.front().time;
-    for (const Start& start : found) origin = std::min(origin, start.time);
+    for (const Start& start : found)
+        origin = std::min(origin, start.time);
     std::vector<StreamInfo> streams;
     for (const Start& start : found) {
         streams.push_back(make_stream(start.sensor->stream, start.sensor->kind,
-                                      start.sensor->counts ? SampleType::int16 : SampleType::float32, start.rate));
+                                      start.sensor->counts ? SampleType::int16 : SampleType::float32,
+                                      start.rate));
         for (const char* channel : start.sensor->channels)
-            add_channel(&streams.back(), channel, start.sensor->unit, start.sensor->counts ? 1.0f / 64 : 1.0f);
+            add_channel(&streams.back(), channel, start.sensor->unit,
+                        start.sensor->counts ? 1.0f / 64 : 1.0f);
         if (start.sensor->kind == std::string("heart_rate"))
             sink->note("HR.csv is the E4's own smoothed and delayed estimate");
     }
-    if (auto status = sink->begin("Empatica E4", int64_t(std::llround(origin * 1e6)) * 1000, std::move(streams)); !status) return status;
+    if (auto status =
+            sink->begin("Empatica E4", int64_t(std::llround(origin * 1e6)) * 1000, std::move(streams));
+        !status)
+        return status;
     for (size_t i = 0; i < found.size(); ++i) {
         if (auto status = read_sensor(found[i], origin, int(i), sink); !status) return status;
-        if (options.progress && !options.progress(double(i + 1) / double(found.size()))) return fail(ErrorKind::usage, "stopped");
+        if (options.progress && !options.progress(double(i + 1) / double(found.size())))
+            return fail(ErrorKind::usage, "stopped");
     }
-    if (auto status = read_points(fs::path(source) / "IBI.csv", "beat", true, origin, sink); !status) return status;
+    if (auto status = read_points(fs::path(source) / "IBI.csv", "beat", true, origin, sink); !status)
+        return status;
     return read_points(fs::path(source) / "tags.csv", "tag", false, origin, sink);
 }
 
 }  // namespace
 
-ImportFormat e4_import() { return {"e4", "Empatica E4 folder", {label_file_option()}, matches, read}; }
+ImportFormat e4_import() {
+    return {"e4", "Empatica E4 folder", {label_file_option()}, matches, read};
+}
 
 }  // namespace lockstep::storage

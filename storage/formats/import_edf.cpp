@@ -15,17 +15,25 @@ namespace lockstep::storage {
 namespace {
 
 bool matches(const std::string&, const std::string& head) {
-    return head.size() >= 8 && (head.compare(0, 8, "0       ") == 0 || head.compare(0, 8, "\xff" "BIOSEMI") == 0);
+    return head.size() >= 8 && (head.compare(0, 8, "0       ") == 0 || head.compare(0, 8,
+                                                                                    "\xff"
+                                                                                    "BIOSEMI") == 0);
 }
 
 std::string why(int code) {
     switch (code) {
-        case EDFLIB_FILE_CONTAINS_FORMAT_ERRORS: return "is no valid EDF or BDF file, or not all of it is there";
-        case EDFLIB_FILE_IS_DISCONTINUOUS: return "has interruptions (EDF+D), which are not read";
-        case EDFLIB_NO_SUCH_FILE_OR_DIRECTORY: return "cannot be opened for reading";
-        case EDFLIB_MAXFILES_REACHED: return "too many EDF files are open";
-        case EDFLIB_FILE_ALREADY_OPENED: return "is being read already";
-        default: return "cannot be read";
+        case EDFLIB_FILE_CONTAINS_FORMAT_ERRORS:
+            return "is no valid EDF or BDF file, or not all of it is there";
+        case EDFLIB_FILE_IS_DISCONTINUOUS:
+            return "has interruptions (EDF+D), which are not read";
+        case EDFLIB_NO_SUCH_FILE_OR_DIRECTORY:
+            return "cannot be opened for reading";
+        case EDFLIB_MAXFILES_REACHED:
+            return "too many EDF files are open";
+        case EDFLIB_FILE_ALREADY_OPENED:
+            return "is being read already";
+        default:
+            return "cannot be read";
     }
 }
 
@@ -54,11 +62,14 @@ Status read_signals(Opened& file, const std::vector<std::vector<int>>& groups, c
             column.resize(rows);
             counts.resize(rows * groups[g].size());
             for (size_t c = 0; c < groups[g].size(); ++c) {
-                if (edfread_digital_samples(header.handle, groups[g][c], int(rows), column.data()) != int(rows))
+                if (edfread_digital_samples(header.handle, groups[g][c], int(rows), column.data()) !=
+                    int(rows))
                     return fail(ErrorKind::usage, "ends before its header says");
-                for (size_t i = 0; i < rows; ++i) counts[i * groups[g].size() + c] = column[i];
+                for (size_t i = 0; i < rows; ++i)
+                    counts[i * groups[g].size() + c] = column[i];
             }
-            const double time = double(record) * double(header.datarecord_duration) / double(EDFLIB_TIME_DIMENSION);
+            const double time =
+                double(record) * double(header.datarecord_duration) / double(EDFLIB_TIME_DIMENSION);
             if (auto status = sink->samples(int(g), time, counts); !status) return status;
         }
         if (options.progress && !options.progress(double(record) / double(header.datarecords_in_file)))
@@ -79,12 +90,14 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     const bool bdf = header.filetype == EDFLIB_FILETYPE_BDF || header.filetype == EDFLIB_FILETYPE_BDFPLUS;
     std::map<int, std::vector<int>, std::greater<>> by_rate;
     for (int s = 0; s < header.edfsignals; ++s)
-        if (header.signalparam[s].smp_in_datarecord > 0) by_rate[header.signalparam[s].smp_in_datarecord].push_back(s);
+        if (header.signalparam[s].smp_in_datarecord > 0)
+            by_rate[header.signalparam[s].smp_in_datarecord].push_back(s);
     std::vector<StreamInfo> streams;
     std::vector<std::vector<int>> groups;
     std::map<std::string, int> used;
     for (const auto& [per_record, signals] : by_rate) {
-        if (header.datarecord_duration <= 0) return fail(ErrorKind::usage, "its data records have no length", source);
+        if (header.datarecord_duration <= 0)
+            return fail(ErrorKind::usage, "its data records have no length", source);
         const uint64_t num = uint64_t(per_record) * EDFLIB_TIME_DIMENSION;
         const auto den = uint64_t(header.datarecord_duration);
         const uint64_t common = std::gcd(num, den);
@@ -121,11 +134,13 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     parts.tm_sec = header.starttime_second;
     start = int64_t(timegm(&parts)) * 1000000000 + header.starttime_subsecond * 100;
     // Names of people stay where they are: the subject is what the caller says.
-    if (auto status = sink->begin(bdf ? "BDF file" : "EDF file", start, std::move(streams)); !status) return status;
+    if (auto status = sink->begin(bdf ? "BDF file" : "EDF file", start, std::move(streams)); !status)
+        return status;
     if (auto status = read_signals(*file, groups, options, sink); !status) return status;
     for (long long n = 0; n < header.annotations_in_file; ++n) {
         edf_annotation_struct a{};
-        if (edf_get_annotation(header.handle, int(n), &a) != 0) return fail(ErrorKind::usage, "an annotation that cannot be read", source);
+        if (edf_get_annotation(header.handle, int(n), &a) != 0)
+            return fail(ErrorKind::usage, "an annotation that cannot be read", source);
         const double onset = double(a.onset) / double(EDFLIB_TIME_DIMENSION);
         const double length = a.duration_l > 0 ? double(a.duration_l) / double(EDFLIB_TIME_DIMENSION) : 0;
         if (auto status = sink->label(onset, onset + length, trimmed(a.annotation)); !status) return status;
@@ -135,6 +150,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
 
 }  // namespace
 
-ImportFormat edf_import() { return {"edf", "EDF, EDF+, BDF, BDF+", {label_file_option()}, matches, read}; }
+ImportFormat edf_import() {
+    return {"edf", "EDF, EDF+, BDF, BDF+", {label_file_option()}, matches, read};
+}
 
 }  // namespace lockstep::storage

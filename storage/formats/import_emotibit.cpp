@@ -25,14 +25,22 @@ struct Channel {
 
 // Channels of one stream stand together, in the order of their columns.
 const Channel kChannels[] = {
-    {"PI", "ppg", "ppg", "infrared", "counts", 25},   {"PR", "ppg", "ppg", "red", "counts", 25},
-    {"PG", "ppg", "ppg", "green", "counts", 25},      {"EA", "eda", "gsr", "EDA", "uS", 15},
-    {"EL", "edl", "gsr", "EDL", "counts", 15},        {"AX", "acc", "imu", "acc_x", "g", 25},
-    {"AY", "acc", "imu", "acc_y", "g", 25},           {"AZ", "acc", "imu", "acc_z", "g", 25},
-    {"GX", "gyro", "imu", "gyro_x", "deg/s", 25},     {"GY", "gyro", "imu", "gyro_y", "deg/s", 25},
-    {"GZ", "gyro", "imu", "gyro_z", "deg/s", 25},     {"MX", "mag", "imu", "mag_x", "uT", 25},
-    {"MY", "mag", "imu", "mag_y", "uT", 25},          {"MZ", "mag", "imu", "mag_z", "uT", 25},
-    {"T0", "temp0", "temperature", "T0", "degC", 7.5}, {"T1", "temp1", "temperature", "T1", "degC", 7.5},
+    {"PI", "ppg", "ppg", "infrared", "counts", 25},
+    {"PR", "ppg", "ppg", "red", "counts", 25},
+    {"PG", "ppg", "ppg", "green", "counts", 25},
+    {"EA", "eda", "gsr", "EDA", "uS", 15},
+    {"EL", "edl", "gsr", "EDL", "counts", 15},
+    {"AX", "acc", "imu", "acc_x", "g", 25},
+    {"AY", "acc", "imu", "acc_y", "g", 25},
+    {"AZ", "acc", "imu", "acc_z", "g", 25},
+    {"GX", "gyro", "imu", "gyro_x", "deg/s", 25},
+    {"GY", "gyro", "imu", "gyro_y", "deg/s", 25},
+    {"GZ", "gyro", "imu", "gyro_z", "deg/s", 25},
+    {"MX", "mag", "imu", "mag_x", "uT", 25},
+    {"MY", "mag", "imu", "mag_y", "uT", 25},
+    {"MZ", "mag", "imu", "mag_z", "uT", 25},
+    {"T0", "temp0", "temperature", "T0", "degC", 7.5},
+    {"T1", "temp1", "temperature", "T1", "degC", 7.5},
     {"TH", "thermopile", "temperature", "TH", "degC", 7.5},
 };
 
@@ -45,7 +53,8 @@ struct Packet {
 bool parse(const std::string& line, Packet* packet) {
     const std::vector<std::string> fields = csv_split(line);
     double number = 0;
-    if (fields.size() < 6 || !parse_number(fields[0], &packet->ms) || packet->ms < 0 || packet->ms > 1e11) return false;
+    if (fields.size() < 6 || !parse_number(fields[0], &packet->ms) || packet->ms < 0 || packet->ms > 1e11)
+        return false;
     if (!parse_number(fields[1], &number) || !parse_number(fields[2], &number)) return false;
     packet->type = fields[3];
     packet->data.assign(fields.begin() + 6, fields.end());
@@ -69,8 +78,9 @@ struct Seen {
 std::optional<int64_t> parse_date(const std::string& text) {
     struct tm t {};
     int micro = 0;
-    if (std::sscanf(text.c_str(), "%4d-%2d-%2d_%2d-%2d-%2d-%6d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min,
-                    &t.tm_sec, &micro) != 7 || t.tm_year < 1990 || t.tm_year > 2200)
+    if (std::sscanf(text.c_str(), "%4d-%2d-%2d_%2d-%2d-%2d-%6d", &t.tm_year, &t.tm_mon, &t.tm_mday,
+                    &t.tm_hour, &t.tm_min, &t.tm_sec, &micro) != 7 ||
+        t.tm_year < 1990 || t.tm_year > 2200)
         return {};
     t.tm_year -= 1900;
     t.tm_mon -= 1;
@@ -123,7 +133,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
             if (measured > 0 && std::fabs(measured / rate - 1) > 0.1) rate = std::round(measured * 10) / 10;
         }
         if (streams.empty() || streams.back().name != channel.stream)
-            streams.push_back(make_stream(channel.stream, channel.kind, SampleType::float32, std::max(0.1, rate)));
+            streams.push_back(
+                make_stream(channel.stream, channel.kind, SampleType::float32, std::max(0.1, rate)));
         targets[channel.type] = {int(streams.size()) - 1, streams.back().channels.size()};
         add_channel(&streams.back(), channel.name, channel.unit);
         origin_ms = std::min(origin_ms, s.first_ms - 1000 * double(s.first_count) / rate);
@@ -137,7 +148,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     std::vector<double> rates;
     for (size_t i = 0; i < streams.size(); ++i) {
         rates.push_back(streams[i].rate());
-        timelines.emplace_back(sink, int(i), rates.back(), streams[i].channels.size(), std::max(0.5, 8 / rates.back()));
+        timelines.emplace_back(sink, int(i), rates.back(), streams[i].channels.size(),
+                               std::max(0.5, 8 / rates.back()));
         sets.push_back({std::vector<std::vector<double>>(streams[i].channels.size()), 0});
     }
     if (auto status = sink->begin("EmotiBit", start, std::move(streams)); !status) return status;
@@ -165,7 +177,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
             for (const std::string& value : packet.data) {
                 if (packet.type == "BI" && parse_number(value, &at))
                     status = sink->label(time, time, "beat", "ibi_s=" + number_text(float(at / 1000)));
-                if (packet.type == "HR" && parse_number(value, &at)) status = sink->label(time, time, "heart rate", "bpm=" + value);
+                if (packet.type == "HR" && parse_number(value, &at))
+                    status = sink->label(time, time, "heart rate", "bpm=" + value);
                 if (!status) return status;
             }
             if (packet.type == "LM") status = sink->label(time, time, field("LD"), "LSL marker");
@@ -177,7 +190,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         std::vector<double>& column = set.columns[target->second.channel];
         if (!column.empty()) {  // the set before was never completed
             ++incomplete;
-            for (auto& c : set.columns) c.clear();
+            for (auto& c : set.columns)
+                c.clear();
             set.filled = 0;
         }
         for (const std::string& value : packet.data) {
@@ -192,29 +206,39 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         }
         if (++set.filled < set.columns.size()) continue;
         bool even = true;
-        for (const auto& c : set.columns) even = even && c.size() == column.size();
+        for (const auto& c : set.columns)
+            even = even && c.size() == column.size();
         if (even) {
             std::vector<int32_t> counts;
             for (size_t i = 0; i < column.size(); ++i)
-                for (const auto& c : set.columns) counts.push_back(float_bits(float(c[i])));
+                for (const auto& c : set.columns)
+                    counts.push_back(float_bits(float(c[i])));
             const double rate = rates[size_t(target->second.stream)];
             const double first = time - double(column.size() - 1) / rate;
-            if (auto status = timelines[size_t(target->second.stream)].add(std::max(0.0, first), counts); !status) return status;
+            if (auto status = timelines[size_t(target->second.stream)].add(std::max(0.0, first), counts);
+                !status)
+                return status;
         } else {
             ++incomplete;
         }
-        for (auto& c : set.columns) c.clear();
+        for (auto& c : set.columns)
+            c.clear();
         set.filled = 0;
-        if (lines.number() % 1024 == 0 && options.progress && !options.progress(lines.done())) return fail(ErrorKind::usage, "stopped");
+        if (lines.number() % 1024 == 0 && options.progress && !options.progress(lines.done()))
+            return fail(ErrorKind::usage, "stopped");
     }
-    if (unreadable > 0) sink->note(std::to_string(unreadable) + " lines or packets could not be read and were left out");
+    if (unreadable > 0)
+        sink->note(std::to_string(unreadable) + " lines or packets could not be read and were left out");
     if (incomplete > 0) sink->note(std::to_string(incomplete) + " packets lack a channel and were left out");
-    if (skipped > 0) sink->note(std::to_string(skipped) + " packets of the device's own bookkeeping were left out");
+    if (skipped > 0)
+        sink->note(std::to_string(skipped) + " packets of the device's own bookkeeping were left out");
     return {};
 }
 
 }  // namespace
 
-ImportFormat emotibit_import() { return {"emotibit", "EmotiBit raw log", {label_file_option()}, matches, read}; }
+ImportFormat emotibit_import() {
+    return {"emotibit", "EmotiBit raw log", {label_file_option()}, matches, read};
+}
 
 }  // namespace lockstep::storage

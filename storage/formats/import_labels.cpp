@@ -33,9 +33,11 @@ Status read_label_file(const std::string& source, const ImportOptions& options, 
     const int subject = find({"subject"});
     const int channels = find({"channels", "channel"});
     if (start < 0 || name < 0)
-        return fail(ErrorKind::usage, "needs the columns start_s and class", path, "name them in the first line");
+        return fail(ErrorKind::usage, "needs the columns start_s and class", path,
+                    "name them in the first line");
     const std::filesystem::path own = std::filesystem::path(source).lexically_normal();
-    const std::string own_name = own.has_filename() ? own.filename().string() : own.parent_path().filename().string();
+    const std::string own_name =
+        own.has_filename() ? own.filename().string() : own.parent_path().filename().string();
     uint64_t taken = 0;
     while (lines.next(&line)) {
         if (trimmed(line).empty()) continue;
@@ -44,12 +46,14 @@ Status read_label_file(const std::string& source, const ImportOptions& options, 
             return column >= 0 && size_t(column) < row.size() ? trimmed(row[size_t(column)]) : std::string();
         };
         if (file >= 0 && cell(file) != own_name) continue;
-        if (file < 0 && subject >= 0 && cell(subject) != own_name && cell(subject) != options.subject) continue;
+        if (file < 0 && subject >= 0 && cell(subject) != own_name && cell(subject) != options.subject)
+            continue;
         double t0 = 0;
         double t1 = 0;
         if (!parse_number(cell(start), &t0) || (!cell(stop).empty() && !parse_number(cell(stop), &t1)))
             return fail(ErrorKind::usage, "a time that is no number", lines.where());
-        if (auto status = sink->label(t0, cell(stop).empty() ? t0 : t1, cell(name), cell(channels)); !status) return status;
+        if (auto status = sink->label(t0, cell(stop).empty() ? t0 : t1, cell(name), cell(channels)); !status)
+            return status;
         ++taken;
     }
     if (lines.failed()) return fail(ErrorKind::usage, "a line longer than 1 MiB", lines.where());

@@ -10,7 +10,9 @@
 namespace lockstep::storage {
 namespace {
 
-bool matches(const std::string&, const std::string& head) { return head.rfind("%OpenBCI", 0) == 0; }
+bool matches(const std::string&, const std::string& head) {
+    return head.rfind("%OpenBCI", 0) == 0;
+}
 
 double number_after(const std::string& line, char mark) {
     const size_t at = line.find(mark);
@@ -55,7 +57,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     while (lines.next(&line)) {
         if (line.rfind('%', 0) == 0) {
             if (line.find("Sample Rate") != std::string::npos) rate = number_after(line, '=');
-            if (line.find("Number of channels") != std::string::npos) channels = size_t(std::max(0.0, std::min(64.0, number_after(line, '='))));
+            if (line.find("Number of channels") != std::string::npos)
+                channels = size_t(std::max(0.0, std::min(64.0, number_after(line, '='))));
             if (line.find("Board") != std::string::npos) board = trimmed(line.substr(line.find('=') + 1));
             continue;
         }
@@ -73,20 +76,29 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         if (trimmed(line).empty()) continue;
         if (!begun) {
             if (columns.exg.empty())  // versions before 5 have no column names
-                for (size_t i = 1; i <= channels; ++i) columns.exg.push_back(i);
-            if (columns.exg.empty() || rate <= 0) return fail(ErrorKind::usage, "the header names no channels or no rate", lines.where());
+                for (size_t i = 1; i <= channels; ++i)
+                    columns.exg.push_back(i);
+            if (columns.exg.empty() || rate <= 0)
+                return fail(ErrorKind::usage, "the header names no channels or no rate", lines.where());
             double ms = 0;
-            if (columns.timestamp > 0 && columns.timestamp < fields.size() && parse_number(fields[columns.timestamp], &ms) && ms < 1e11)
+            if (columns.timestamp > 0 && columns.timestamp < fields.size() &&
+                parse_number(fields[columns.timestamp], &ms) && ms < 1e11)
                 ms *= 1000;  // newer versions write seconds
             first_ms = ms > 0 && ms < 4e12 ? ms : 0;
             std::vector<StreamInfo> streams{make_stream("eeg", "eeg", SampleType::float32, rate)};
-            for (size_t i = 0; i < columns.exg.size(); ++i) add_channel(&streams[0], "EXG" + std::to_string(i), "uV");
+            for (size_t i = 0; i < columns.exg.size(); ++i)
+                add_channel(&streams[0], "EXG" + std::to_string(i), "uV");
             if (!columns.accel.empty()) {
                 streams.push_back(make_stream("acc", "imu", SampleType::float32, rate));
-                for (size_t i = 0; i < columns.accel.size(); ++i) add_channel(&streams[1], std::string("acc_") + char('x' + i % 3), "g");
+                for (size_t i = 0; i < columns.accel.size(); ++i)
+                    add_channel(&streams[1], std::string("acc_") + char('x' + i % 3), "g");
             }
-            counts_by_one = board.find("Cyton") != std::string::npos && board.find("Daisy") == std::string::npos;
-            if (auto status = sink->begin(board, int64_t(std::llround(first_ms * 1e3)) * 1000, std::move(streams)); !status) return status;
+            counts_by_one =
+                board.find("Cyton") != std::string::npos && board.find("Daisy") == std::string::npos;
+            if (auto status =
+                    sink->begin(board, int64_t(std::llround(first_ms * 1e3)) * 1000, std::move(streams));
+                !status)
+                return status;
             begun = true;
         }
         double index = 0;
@@ -123,18 +135,22 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         ++rows;
         if (exg.size() / columns.exg.size() >= 256)
             if (auto status = flush(); !status) return status;
-        if (rows % 4096 == 0 && options.progress && !options.progress(lines.done())) return fail(ErrorKind::usage, "stopped");
+        if (rows % 4096 == 0 && options.progress && !options.progress(lines.done()))
+            return fail(ErrorKind::usage, "stopped");
     }
     if (lines.failed()) return fail(ErrorKind::usage, "a line longer than 1 MiB", lines.where());
     if (!begun) return fail(ErrorKind::usage, "holds no samples", source);
     if (!lines.whole()) sink->note("the last line is cut off and was left out");
-    if (lost > 0) sink->note(std::to_string(lost) + " samples are missing by the board's counter: stored as gaps");
+    if (lost > 0)
+        sink->note(std::to_string(lost) + " samples are missing by the board's counter: stored as gaps");
     if (!counts_by_one) sink->note("this board's counter does not tell lost samples");
     return flush();
 }
 
 }  // namespace
 
-ImportFormat openbci_import() { return {"openbci", "OpenBCI GUI text file", {label_file_option()}, matches, read}; }
+ImportFormat openbci_import() {
+    return {"openbci", "OpenBCI GUI text file", {label_file_option()}, matches, read};
+}
 
 }  // namespace lockstep::storage

@@ -41,7 +41,9 @@ bool Lines::next(std::string* line) {
     return true;
 }
 
-double Lines::done() const { return size_ == 0 ? 1 : double(read_) / double(size_); }
+double Lines::done() const {
+    return size_ == 0 ? 1 : double(read_) / double(size_);
+}
 
 std::string trimmed(const std::string& text) {
     const size_t first = text.find_first_not_of(" \t\r\n");
@@ -58,8 +60,10 @@ std::string lower(std::string text) {
 bool parse_number(const std::string& text, double* out) {
     const char* first = text.data();
     const char* last = first + text.size();
-    while (first < last && (*first == ' ' || *first == '\t')) ++first;
-    while (last > first && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == '\r')) --last;
+    while (first < last && (*first == ' ' || *first == '\t'))
+        ++first;
+    while (last > first && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == '\r'))
+        --last;
     if (first < last && *first == '+') ++first;
     double value = 0;
     const auto [end, error] = std::from_chars(first, last, value);
@@ -90,7 +94,8 @@ StreamInfo make_stream(const std::string& name, const std::string& kind, SampleT
     return info;
 }
 
-void add_channel(StreamInfo* info, const std::string& name, const std::string& unit, float scale, float offset) {
+void add_channel(StreamInfo* info, const std::string& name, const std::string& unit, float scale,
+                 float offset) {
     ChannelInfo channel;
     channel.name = name;
     channel.unit = unit;
@@ -103,15 +108,16 @@ std::string guess_kind(const std::string& name, const std::string& unit) {
     static const struct {
         const char* part;
         const char* kind;
-    } known[] = {{"eeg", "eeg"}, {"ecg", "ecg"}, {"ekg", "ecg"}, {"emg", "emg"}, {"eog", "eog"},   {"ppg", "ppg"},
-                 {"bvp", "ppg"}, {"pleth", "ppg"}, {"eda", "gsr"}, {"gsr", "gsr"}, {"scl", "gsr"}, {"resp", "resp"},
-                 {"rsp", "resp"}, {"temp", "temperature"}, {"acc", "imu"}, {"gyr", "imu"}, {"mag", "imu"}};
+    } known[] = {{"eeg", "eeg"}, {"ecg", "ecg"},   {"ekg", "ecg"},   {"emg", "emg"},          {"eog", "eog"},
+                 {"ppg", "ppg"}, {"bvp", "ppg"},   {"pleth", "ppg"}, {"eda", "gsr"},          {"gsr", "gsr"},
+                 {"scl", "gsr"}, {"resp", "resp"}, {"rsp", "resp"},  {"temp", "temperature"}, {"acc", "imu"},
+                 {"gyr", "imu"}, {"mag", "imu"}};
     const std::string text = lower(name);
     for (const auto& entry : known)
         if (text.find(entry.part) != std::string::npos) return entry.kind;
-    static const char* const electrodes[] = {"fp1", "fp2", "f3", "f4", "f7", "f8", "fz", "c3", "c4", "cz", "p3", "p4",
-                                             "p7", "p8", "pz", "o1", "o2", "t3", "t4", "t5", "t6", "t7", "t8", "af3",
-                                             "af4", "fc5", "fc6", "oz"};
+    static const char* const electrodes[] = {"fp1", "fp2", "f3", "f4",  "f7",  "f8",  "fz",  "c3", "c4", "cz",
+                                             "p3",  "p4",  "p7", "p8",  "pz",  "o1",  "o2",  "t3", "t4", "t5",
+                                             "t6",  "t7",  "t8", "af3", "af4", "fc5", "fc6", "oz"};
     for (const char* electrode : electrodes)
         if (text.substr(0, text.find('-')) == electrode) return "eeg";
     const std::string u = lower(unit);
@@ -131,8 +137,9 @@ Status Timeline::add(double time, const std::vector<int32_t>& counts) {
         expected_ = time;
     } else if (jump < -tolerance_) {
         if (!noted_)
-            sink_->note("stream " + std::to_string(stream_) + ": its clock jumps back by " + number_text(-jump) +
-                        " s at " + number_text(expected_) + " s; samples are kept in order");
+            sink_->note("stream " + std::to_string(stream_) + ": its clock jumps back by " +
+                        number_text(-jump) + " s at " + number_text(expected_) +
+                        " s; samples are kept in order");
         noted_ = true;
         time = expected_;
     }

@@ -41,7 +41,8 @@ std::string lower(std::string text);
 // rate as a ratio: exact when a denominator up to 1000 gives it, otherwise in mHz.
 void set_rate(StreamInfo* info, double rate);
 StreamInfo make_stream(const std::string& name, const std::string& kind, SampleType type, double rate);
-void add_channel(StreamInfo* info, const std::string& name, const std::string& unit, float scale = 1, float offset = 0);
+void add_channel(StreamInfo* info, const std::string& name, const std::string& unit, float scale = 1,
+                 float offset = 0);
 // "eeg", "ecg", "ppg", "imu" ... from a channel's name and unit; "other" when nothing fits.
 std::string guess_kind(const std::string& name, const std::string& unit);
 

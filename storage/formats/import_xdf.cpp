@@ -15,7 +15,9 @@
 namespace lockstep::storage {
 namespace {
 
-bool matches(const std::string&, const std::string& head) { return head.rfind("XDF:", 0) == 0; }
+bool matches(const std::string&, const std::string& head) {
+    return head.rfind("XDF:", 0) == 0;
+}
 
 enum class Format { float32, double64, int8, int16, int32, int64, text };
 
@@ -41,11 +43,15 @@ struct Source {
 
 size_t value_bytes(Format format) {
     switch (format) {
-        case Format::int8: return 1;
-        case Format::int16: return 2;
+        case Format::int8:
+            return 1;
+        case Format::int16:
+            return 2;
         case Format::float32:
-        case Format::int32: return 4;
-        default: return 8;
+        case Format::int32:
+            return 4;
+        default:
+            return 8;
     }
 }
 
@@ -92,7 +98,8 @@ class Reader {
 };
 
 Status damaged(const std::string& source, const char* what) {
-    return fail(ErrorKind::usage, std::string("not all of the file is there, or it is damaged: ") + what, source);
+    return fail(ErrorKind::usage, std::string("not all of the file is there, or it is damaged: ") + what,
+                source);
 }
 
 bool parse_header(const std::string& xml, Source* out) {
@@ -125,8 +132,9 @@ bool parse_header(const std::string& xml, Source* out) {
         }
     }
     static const std::map<std::string, Format> formats = {
-        {"float32", Format::float32}, {"double64", Format::double64}, {"int8", Format::int8}, {"int16", Format::int16},
-        {"int32", Format::int32},     {"int64", Format::int64},       {"string", Format::text}};
+        {"float32", Format::float32}, {"double64", Format::double64}, {"int8", Format::int8},
+        {"int16", Format::int16},     {"int32", Format::int32},       {"int64", Format::int64},
+        {"string", Format::text}};
     const auto found = formats.find(format);
     if (reader.hasError() || !good || found == formats.end() || !(channels >= 1 && channels <= 4096) ||
         !(out->rate >= 0 && out->rate <= 1e6))
@@ -141,9 +149,11 @@ double corrected(Source* s, double stamp) {
     if (s->stretches.empty()) return stamp;
     // Samples come in order: a stretch is left when the next one lies nearer.
     const auto distance = [&](const std::vector<Offset>& stretch) {
-        return stamp < stretch.front().time ? stretch.front().time - stamp : std::max(0.0, stamp - stretch.back().time);
+        return stamp < stretch.front().time ? stretch.front().time - stamp
+                                            : std::max(0.0, stamp - stretch.back().time);
     };
-    while (s->stretch + 1 < s->stretches.size() && distance(s->stretches[s->stretch + 1]) < distance(s->stretches[s->stretch]))
+    while (s->stretch + 1 < s->stretches.size() &&
+           distance(s->stretches[s->stretch + 1]) < distance(s->stretches[s->stretch]))
         ++s->stretch;
     const auto& stretch = s->stretches[s->stretch];
     // Between two measurements a straight line, outside them the nearest one.
@@ -165,13 +175,19 @@ T take(const uint8_t* from) {
 
 int32_t as_count(Format format, const uint8_t* from) {
     switch (format) {
-        case Format::int8: return take<int8_t>(from);
-        case Format::int16: return take<int16_t>(from);
+        case Format::int8:
+            return take<int8_t>(from);
+        case Format::int16:
+            return take<int16_t>(from);
         case Format::int32:
-        case Format::float32: return take<int32_t>(from);
-        case Format::double64: return float_bits(float(take<double>(from)));
-        case Format::int64: return float_bits(float(take<int64_t>(from)));
-        case Format::text: break;
+        case Format::float32:
+            return take<int32_t>(from);
+        case Format::double64:
+            return float_bits(float(take<double>(from)));
+        case Format::int64:
+            return float_bits(float(take<int64_t>(from)));
+        case Format::text:
+            break;
     }
     return 0;
 }
@@ -179,7 +195,8 @@ int32_t as_count(Format format, const uint8_t* from) {
 using Sources = std::map<uint32_t, Source>;
 
 // Visits every sample: time on the recorder's clock, values (numbers) or text.
-using Visit = std::function<Status(Source& source, double time, const uint8_t* values, const std::string& text)>;
+using Visit =
+    std::function<Status(Source& source, double time, const uint8_t* values, const std::string& text)>;
 
 Status read_samples(Reader& in, uint64_t length, Source& s, const std::string& path, const Visit& visit) {
     const uint64_t end = in.left() - length;
@@ -189,7 +206,8 @@ Status read_samples(Reader& in, uint64_t length, Source& s, const std::string& p
     std::string text;
     for (uint64_t i = 0; i < count; ++i) {
         uint8_t stamp_bytes = 0;
-        if (in.left() <= end || !in.bytes(&stamp_bytes, 1) || (stamp_bytes != 0 && stamp_bytes != 8)) return damaged(path, "samples");
+        if (in.left() <= end || !in.bytes(&stamp_bytes, 1) || (stamp_bytes != 0 && stamp_bytes != 8))
+            return damaged(path, "samples");
         if (stamp_bytes == 8) {
             if (!in.bytes(&s.stamp, 8) || !std::isfinite(s.stamp)) return damaged(path, "a time stamp");
             s.stamped = true;
@@ -221,7 +239,8 @@ Status pass(const std::string& path, Sources* sources, const Visit& visit, const
     while (in.left() > 0) {
         uint64_t length = 0;
         uint16_t tag = 0;
-        if (!in.length(&length) || length < 2 || length > in.left() || !in.bytes(&tag, 2)) return damaged(path, "a chunk's length");
+        if (!in.length(&length) || length < 2 || length > in.left() || !in.bytes(&tag, 2))
+            return damaged(path, "a chunk's length");
         length -= 2;
         const uint64_t end = in.left() - length;
         if (tag == 2 || tag == 3 || tag == 4 || tag == 6) {
@@ -231,7 +250,8 @@ Status pass(const std::string& path, Sources* sources, const Visit& visit, const
             if (tag == 2 && !visit) {
                 std::string xml;
                 Source source;
-                if (!in.text(length - 4, &xml) || !parse_header(xml, &source)) return damaged(path, "a stream's header");
+                if (!in.text(length - 4, &xml) || !parse_header(xml, &source))
+                    return damaged(path, "a stream's header");
                 if (sources->size() >= 1000) return damaged(path, "more than 1000 streams");
                 sources->insert_or_assign(id, std::move(source));
             } else if (tag == 4 && !visit && found != sources->end()) {
@@ -242,17 +262,20 @@ Status pass(const std::string& path, Sources* sources, const Visit& visit, const
                     return damaged(path, "a clock offset");
                 offset.time = collected - offset.value;  // measured on the recorder's clock
                 auto& stretches = found->second.stretches;
-                const bool reset = stretches.empty() || std::fabs(offset.value - stretches.back().back().value) > 1 ||
+                const bool reset = stretches.empty() ||
+                                   std::fabs(offset.value - stretches.back().back().value) > 1 ||
                                    offset.time < stretches.back().back().time;
                 if (reset) stretches.emplace_back();
                 stretches.back().push_back(offset);
             } else if (tag == 3 && visit) {
                 if (found == sources->end()) return damaged(path, "samples of an unknown stream");
-                if (auto status = read_samples(in, length - 4, found->second, path, visit); !status) return status;
+                if (auto status = read_samples(in, length - 4, found->second, path, visit); !status)
+                    return status;
             }
         }
         if (in.left() < end || !in.skip(in.left() - end)) return damaged(path, "a chunk's length");
-        if (++chunks % 256 == 0 && progress && !progress(in.done())) return fail(ErrorKind::usage, "stopped", path);
+        if (++chunks % 256 == 0 && progress && !progress(in.done()))
+            return fail(ErrorKind::usage, "stopped", path);
     }
     return {};
 }
@@ -284,7 +307,8 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
     std::vector<Out> outs;
     for (auto& [id, s] : sources) {
         if (!s.numeric()) {
-            if (s.format != Format::text) sink->note("stream " + s.name + " has no rate: its values became labels");
+            if (s.format != Format::text)
+                sink->note("stream " + s.name + " has no rate: its values became labels");
             continue;
         }
         std::string name = s.name.empty() ? "stream" + std::to_string(id) : s.name;
@@ -319,7 +343,8 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
     const Visit keep = [&](Source& s, double time, const uint8_t* values, const std::string& text) -> Status {
         const double at = time - origin;
         if (s.stream < 0) {
-            if (s.format == Format::text) return sink->label(at, at, text.empty() ? s.name : text.substr(0, 200), s.name);
+            if (s.format == Format::text)
+                return sink->label(at, at, text.empty() ? s.name : text.substr(0, 200), s.name);
             std::string note;
             for (size_t c = 0; c < std::min<size_t>(s.channels, 16); ++c) {
                 const int32_t count = as_count(s.format, values + c * value_bytes(s.format));
@@ -335,7 +360,8 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
         if (out.held >= 256 || (out.held > 0 && std::fabs(at - expected) > std::max(0.1, 4 / s.rate)))
             if (auto status = flush(out); !status) return status;
         if (out.held++ == 0) out.first = at;
-        for (size_t c = 0; c < s.channels; ++c) out.rows.push_back(as_count(s.format, values + c * value_bytes(s.format)));
+        for (size_t c = 0; c < s.channels; ++c)
+            out.rows.push_back(as_count(s.format, values + c * value_bytes(s.format)));
         return {};
     };
     if (auto status = pass(path, &sources, keep, options.progress); !status) return status;
@@ -346,6 +372,8 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
 
 }  // namespace
 
-ImportFormat xdf_import() { return {"xdf", "XDF (Lab Streaming Layer)", {label_file_option()}, matches, read}; }
+ImportFormat xdf_import() {
+    return {"xdf", "XDF (Lab Streaming Layer)", {label_file_option()}, matches, read};
+}
 
 }  // namespace lockstep::storage

@@ -52,10 +52,12 @@ class ImportWriter : public SessionWriter {
 Result<std::unique_ptr<SessionWriter>> create(const WriterOptions& options) {
     const std::string building = options.path + ".tmp";
     if (exists(options.path) || exists(building))
-        return fail(ErrorKind::usage, "exists already", exists(building) ? building : options.path, "choose another name");
+        return fail(ErrorKind::usage, "exists already", exists(building) ? building : options.path,
+                    "choose another name");
     auto file = SessionFile::create(building, options);
     if (!file) return tl::make_unexpected(file.error());
-    return std::unique_ptr<SessionWriter>(std::make_unique<ImportWriter>(options.path, building, std::move(*file)));
+    return std::unique_ptr<SessionWriter>(
+        std::make_unique<ImportWriter>(options.path, building, std::move(*file)));
 }
 
 }  // namespace

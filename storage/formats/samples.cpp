@@ -40,7 +40,8 @@ Result<CurrentLabels> current_labels(SessionReader& session) {
             by_id[edit.after.id] = edit.after;
         current.revision = std::max(current.revision, edit.revision);
     }
-    for (auto& [id, label] : by_id) current.labels.push_back(std::move(label));
+    for (auto& [id, label] : by_id)
+        current.labels.push_back(std::move(label));
     std::stable_sort(current.labels.begin(), current.labels.end(),
                      [](const Label& a, const Label& b) { return a.start < b.start; });
     return current;
@@ -106,7 +107,8 @@ double Grid::seconds(double session_time) const {
     return position / rate_;
 }
 
-Status Grid::read(SessionReader& session, int stream, uint64_t first, uint64_t count, std::vector<int32_t>* out) {
+Status Grid::read(SessionReader& session, int stream, uint64_t first, uint64_t count,
+                  std::vector<int32_t>* out) {
     out->resize(size_t(count) * channels_);
     auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), first,
                                   [](uint64_t p, const Piece& x) { return p < x.position; });
@@ -118,14 +120,16 @@ Status Grid::read(SessionReader& session, int stream, uint64_t first, uint64_t c
     uint64_t at = first;
     const uint64_t end = first + count;
     while (at < end) {
-        while (piece != pieces_.end() && piece->position + piece->count <= at) ++piece;
+        while (piece != pieces_.end() && piece->position + piece->count <= at)
+            ++piece;
         const uint64_t data = piece == pieces_.end() ? end : std::max(piece->position, at);
         for (; at < std::min(data, end); ++at)
             std::copy(held_.begin(), held_.end(), out->begin() + std::ptrdiff_t((at - first) * channels_));
         if (at >= end) break;
         const uint64_t n = std::min(end, piece->position + piece->count) - at;
         int32_t* to = out->data() + (at - first) * channels_;
-        if (auto status = session.read(stream, piece->row + (at - piece->position), n, to); !status) return status;
+        if (auto status = session.read(stream, piece->row + (at - piece->position), n, to); !status)
+            return status;
         held_.assign(to + (n - 1) * channels_, to + n * channels_);
         at += n;
     }
@@ -155,17 +159,25 @@ std::string shortest(T value) {
 }
 }  // namespace
 
-std::string number_text(double value) { return shortest(value); }
-std::string number_text(float value) { return shortest(value); }
+std::string number_text(double value) {
+    return shortest(value);
+}
+std::string number_text(float value) {
+    return shortest(value);
+}
 
 std::string file_safe(const std::string& text) {
     std::string safe;
     for (const char c : text) {
-        const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-        if (fine) safe += c;
-        else if (!safe.empty() && safe.back() != '-') safe += '-';
+        const bool fine =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+        if (fine)
+            safe += c;
+        else if (!safe.empty() && safe.back() != '-')
+            safe += '-';
     }
-    while (!safe.empty() && safe.back() == '-') safe.pop_back();
+    while (!safe.empty() && safe.back() == '-')
+        safe.pop_back();
     return safe.empty() ? "stream" : safe;
 }
 

@@ -49,7 +49,8 @@ class Grid {
     double seconds(double session_time) const;
     // Positions [first, first + count) as [count][channels]; holes hold the value before them (the
     // first value at the start). Past the end likewise.
-    Status read(SessionReader& session, int stream, uint64_t first, uint64_t count, std::vector<int32_t>* out);
+    Status read(SessionReader& session, int stream, uint64_t first, uint64_t count,
+                std::vector<int32_t>* out);
 
   private:
     std::vector<Piece> pieces_;

@@ -20,7 +20,8 @@ void TextFile::write(const void* data, size_t size) {
 Status TextFile::close() {
     if (file_ != nullptr && std::fclose(file_) != 0 && error_ == 0) error_ = errno;
     file_ = nullptr;
-    if (error_ != 0) return fail(ErrorKind::system, std::string("cannot be written: ") + std::strerror(error_), path_);
+    if (error_ != 0)
+        return fail(ErrorKind::system, std::string("cannot be written: ") + std::strerror(error_), path_);
     return {};
 }
 
@@ -49,9 +50,12 @@ std::vector<std::string> csv_split(const std::string& line, char separator) {
     for (size_t i = 0; i < line.size(); ++i) {
         const char c = line[i];
         if (quoted) {
-            if (c != '"') fields.back() += c;
-            else if (i + 1 < line.size() && line[i + 1] == '"') fields.back() += line[++i];
-            else quoted = false;
+            if (c != '"')
+                fields.back() += c;
+            else if (i + 1 < line.size() && line[i + 1] == '"')
+                fields.back() += line[++i];
+            else
+                quoted = false;
         } else if (c == '"' && fields.back().empty()) {
             quoted = true;
         } else if (c == separator) {

@@ -46,8 +46,8 @@ std::string numbered(uint32_t id) {
     return content;
 }
 
-std::string header_xml(const std::string& name, const std::string& type, const std::string& format, double rate,
-                       const std::vector<ChannelInfo>& channels, const std::string& source) {
+std::string header_xml(const std::string& name, const std::string& type, const std::string& format,
+                       double rate, const std::vector<ChannelInfo>& channels, const std::string& source) {
     QString text;
     QXmlStreamWriter xml(&text);
     const auto element = [&](const char* key, const std::string& value) {
@@ -75,8 +75,9 @@ std::string header_xml(const std::string& name, const std::string& type, const s
 }
 
 std::string footer_xml(double first, double last, uint64_t count) {
-    return "<?xml version=\"1.0\"?><info><first_timestamp>" + number_text(first) + "</first_timestamp><last_timestamp>" +
-           number_text(last) + "</last_timestamp><sample_count>" + std::to_string(count) + "</sample_count></info>";
+    return "<?xml version=\"1.0\"?><info><first_timestamp>" + number_text(first) +
+           "</first_timestamp><last_timestamp>" + number_text(last) + "</last_timestamp><sample_count>" +
+           std::to_string(count) + "</sample_count></info>";
 }
 
 // LSL's names for kinds of signals.
@@ -88,7 +89,8 @@ std::string xdf_type(const std::string& kind) {
     return kind.empty() ? "Misc" : kind;
 }
 
-Status write_xdf(SessionSource& sessions, const ExportOptions& options, const std::string& path, ExportReport* report) {
+Status write_xdf(SessionSource& sessions, const ExportOptions& options, const std::string& path,
+                 ExportReport* report) {
     auto opened = sessions.open(0);
     if (!opened) return tl::make_unexpected(opened.error());
     SessionReader& session = **opened;
@@ -103,12 +105,15 @@ Status write_xdf(SessionSource& sessions, const ExportOptions& options, const st
         std::vector<ChannelInfo> channels = info.channels;
         for (ChannelInfo& channel : channels)
             if (channel.unit == "uV") channel.unit = "microvolts";
-        write_chunk(file, 2, numbered(uint32_t(i + 1)) + header_xml(info.name, xdf_type(info.kind), "float32", info.rate(),
-                                                                    channels, session.header().identifier));
+        write_chunk(
+            file, 2,
+            numbered(uint32_t(i + 1)) + header_xml(info.name, xdf_type(info.kind), "float32", info.rate(),
+                                                   channels, session.header().identifier));
     }
     const auto markers = uint32_t(streams.size() + 1);
-    write_chunk(file, 2, numbered(markers) + header_xml("labels", "Markers", "string", 0, std::vector<ChannelInfo>(1),
-                                                        session.header().identifier));
+    write_chunk(file, 2,
+                numbered(markers) + header_xml("labels", "Markers", "string", 0, std::vector<ChannelInfo>(1),
+                                               session.header().identifier));
 
     std::vector<uint64_t> at(streams.size(), 0);
     std::vector<int32_t> counts;
@@ -117,12 +122,14 @@ Status write_xdf(SessionSource& sessions, const ExportOptions& options, const st
         for (size_t i = 0; i < streams.size(); ++i) {
             const SessionStream& stream = session.streams()[size_t(streams[i])];
             uint64_t end = at[i];
-            while (end < stream.rows && end - at[i] < 65536 && row_time(stream, end) < until) ++end;
+            while (end < stream.rows && end - at[i] < 65536 && row_time(stream, end) < until)
+                ++end;
             more = more || end < stream.rows;
             if (end == at[i]) continue;
             const size_t width = stream.info.channels.size();
             counts.resize((end - at[i]) * width);
-            if (auto status = session.read(streams[i], at[i], end - at[i], counts.data()); !status) return status;
+            if (auto status = session.read(streams[i], at[i], end - at[i], counts.data()); !status)
+                return status;
             std::string content = numbered(uint32_t(i + 1));
             put_length(&content, end - at[i]);
             for (uint64_t row = at[i]; row < end; ++row) {
@@ -148,11 +155,14 @@ Status write_xdf(SessionSource& sessions, const ExportOptions& options, const st
     }
     for (size_t i = 0; i < streams.size(); ++i) {
         const SessionStream& stream = session.streams()[size_t(streams[i])];
-        write_chunk(file, 6, numbered(uint32_t(i + 1)) + footer_xml(row_time(stream, 0), row_time(stream, stream.rows - 1), stream.rows));
+        write_chunk(file, 6,
+                    numbered(uint32_t(i + 1)) +
+                        footer_xml(row_time(stream, 0), row_time(stream, stream.rows - 1), stream.rows));
     }
     const bool any = !labels->labels.empty();
-    write_chunk(file, 6, numbered(markers) + footer_xml(any ? labels->labels.front().start : 0,
-                                                        any ? labels->labels.back().start : 0, labels->labels.size()));
+    write_chunk(file, 6,
+                numbered(markers) + footer_xml(any ? labels->labels.front().start : 0,
+                                               any ? labels->labels.back().start : 0, labels->labels.size()));
     for (const Label& label : labels->labels)
         if (label.stop > label.start) {
             report->notes.push_back("XDF markers are points: the ends of labels are left out");
@@ -164,6 +174,8 @@ Status write_xdf(SessionSource& sessions, const ExportOptions& options, const st
 
 }  // namespace
 
-ExportFormat xdf_format() { return {"xdf", "XDF (Lab Streaming Layer)", ".xdf", false, {}, write_xdf}; }
+ExportFormat xdf_format() {
+    return {"xdf", "XDF (Lab Streaming Layer)", ".xdf", false, {}, write_xdf};
+}
 
 }  // namespace lockstep::storage

@@ -12,8 +12,10 @@ int main(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
         const std::string text = argv[i];
         const size_t equals = text.find('=');
-        if (equals == std::string::npos) plain.push_back(text);
-        else values[text.substr(0, equals)] = text.substr(equals + 1);
+        if (equals == std::string::npos)
+            plain.push_back(text);
+        else
+            values[text.substr(0, equals)] = text.substr(equals + 1);
     }
     const auto take = [&](const char* key) {
         const std::string value = values[key];
@@ -42,8 +44,11 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "%s\n", done.error().message().c_str());
         return 2;
     }
-    for (const auto& file : done->files) std::printf("%s\n", file.c_str());
-    for (const auto& note : done->notes) std::printf("note: %s\n", note.c_str());
-    for (const auto& removed : done->removed) std::printf("removed: %s\n", removed.c_str());
+    for (const auto& file : done->files)
+        std::printf("%s\n", file.c_str());
+    for (const auto& note : done->notes)
+        std::printf("note: %s\n", note.c_str());
+    for (const auto& removed : done->removed)
+        std::printf("removed: %s\n", removed.c_str());
     return 0;
 }

@@ -29,7 +29,8 @@ class Import : public testing::Test {
     }
     void TearDown() override { fs::remove_all(work); }
 
-    std::unique_ptr<SessionReader> import(const std::string& source, std::map<std::string, std::string> values = {},
+    std::unique_ptr<SessionReader> import(const std::string& source,
+                                          std::map<std::string, std::string> values = {},
                                           bool absolute = false) {
         const std::string path = (work / (std::to_string(made++) + ".h5")).string();
         ImportOptions options;
@@ -97,7 +98,8 @@ TEST_F(Import, OtherEdfAndBdf) {
     auto psg = import("formats/short_psg.edf");
     ASSERT_TRUE(psg);
     size_t channels = 0;
-    for (const SessionStream& stream : psg->streams()) channels += stream.info.channels.size();
+    for (const SessionStream& stream : psg->streams())
+        channels += stream.info.channels.size();
     EXPECT_EQ(channels, 7u);
     EXPECT_NEAR(psg->duration(), 300, 1.1);
     auto original = import("eeg_mental_arithmetic/original_format/Subject02_2.edf");
@@ -135,7 +137,8 @@ TEST_F(Import, EmpaticaFolder) {
     auto session = import("wrist_e4_stress/S05", {{"labels", data + "/wrist_e4_stress/labels.csv"}});
     ASSERT_TRUE(session);
     std::vector<std::string> names;
-    for (const SessionStream& stream : session->streams()) names.push_back(stream.info.name);
+    for (const SessionStream& stream : session->streams())
+        names.push_back(stream.info.name);
     EXPECT_THAT(names, testing::ElementsAre("eda", "bvp", "acc", "temp", "hr"));
     EXPECT_EQ(session->streams()[1].info.rate(), 64);
     EXPECT_EQ(value(*session, 2, 0, 2), 63.0f / 64);
@@ -153,7 +156,8 @@ TEST_F(Import, EmpaticaFolder) {
     EXPECT_GT(beats, 500u);
     EXPECT_EQ(tags, 7u);
     EXPECT_EQ(stress, 3u);
-    for (const char* other : {"S06", "S17", "S21"}) EXPECT_TRUE(import(std::string("wrist_e4_stress/") + other)) << other;
+    for (const char* other : {"S06", "S17", "S21"})
+        EXPECT_TRUE(import(std::string("wrist_e4_stress/") + other)) << other;
 }
 
 TEST_F(Import, EmotiBit) {
@@ -174,7 +178,8 @@ TEST_F(Import, EmotiBit) {
     const auto labels = current_labels(*session);
     ASSERT_TRUE(labels);
     size_t beats = 0;
-    for (const Label& label : labels->labels) beats += label.label_class == "beat";
+    for (const Label& label : labels->labels)
+        beats += label.label_class == "beat";
     EXPECT_GE(beats, 70u);
 }
 
@@ -237,7 +242,8 @@ TEST_F(Import, OtherTables) {
     auto timed = import("ppg_heartpy/data2.csv");
     ASSERT_TRUE(timed);
     EXPECT_NEAR(timed->streams()[0].info.rate(), 116.99, 0.05);
-    auto arff = import("eeg_eye_state/EEG_Eye_State.arff", {{"rate", "128"}, {"kind", "eeg"}, {"unit", "uV"}});
+    auto arff =
+        import("eeg_eye_state/EEG_Eye_State.arff", {{"rate", "128"}, {"kind", "eeg"}, {"unit", "uV"}});
     ASSERT_TRUE(arff);
     EXPECT_EQ(arff->streams()[0].info.channels.size(), 14u);
     EXPECT_EQ(arff->streams()[0].rows, 14980u);

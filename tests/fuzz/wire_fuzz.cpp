@@ -52,8 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     decoder.reset();
     decoder.push(Bytes(data, size), wire::on_frame, nullptr);
     uint8_t line[wire::kMaxEncoded];
-    const size_t n = wire::encode_frame(1, 0, Bytes(data, size < wire::kMaxPayload ? size : wire::kMaxPayload),
-                                        MutableBytes(line));
+    const size_t n = wire::encode_frame(
+        1, 0, Bytes(data, size < wire::kMaxPayload ? size : wire::kMaxPayload), MutableBytes(line));
     decoder.push(Bytes(line, n), wire::on_frame, nullptr);
     return 0;
 }

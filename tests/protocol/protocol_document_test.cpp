@@ -131,8 +131,8 @@ std::string start_ack() {
 
 TEST(ProtocolDocument, ExamplesAreTheBytesThisBuildSends) {
     const std::map<std::string, std::function<std::string()>> makers = {
-        {"hello_request", hello_request}, {"hello", hello},         {"start_ack", start_ack},
-        {"data", data},                   {"prediction", prediction},
+        {"hello_request", hello_request}, {"hello", hello}, {"start_ack", start_ack}, {"data", data},
+        {"prediction", prediction},
     };
     const auto in_document = examples();
     for (const auto& [name, make] : makers) {

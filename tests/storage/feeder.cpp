@@ -19,17 +19,39 @@ json line_of(const Event& event) {
     json j = {{"kind", event.index()}};
     if (const auto* shared = std::get_if<std::shared_ptr<const lockstep::Block>>(&event)) {
         const auto& b = **shared;
-        j.update({{"stream", b.stream}, {"segment", b.segment}, {"first", b.first}, {"device_us", b.device_us}, {"host_ns", b.host_ns},
-                  {"sequence", b.sequence}, {"flags", int(b.discontinuity)}, {"count", b.count}, {"counts", b.counts}});
+        j.update({{"stream", b.stream},
+                  {"segment", b.segment},
+                  {"first", b.first},
+                  {"device_us", b.device_us},
+                  {"host_ns", b.host_ns},
+                  {"sequence", b.sequence},
+                  {"flags", int(b.discontinuity)},
+                  {"count", b.count},
+                  {"counts", b.counts}});
     } else if (const auto* g = std::get_if<lockstep::Gap>(&event)) {
-        j.update({{"stream", g->stream}, {"segment", g->segment}, {"first", g->first}, {"missing", g->missing}, {"cause", int(g->cause)}});
+        j.update({{"stream", g->stream},
+                  {"segment", g->segment},
+                  {"first", g->first},
+                  {"missing", g->missing},
+                  {"cause", int(g->cause)}});
     } else if (const auto* p = std::get_if<lockstep::Prediction>(&event)) {
-        j.update({{"origin", int(p->origin)}, {"window", p->window}, {"segment", p->segment}, {"first", p->first},
-                  {"scores", p->scores}, {"stages", p->stages}, {"input_hash", p->input_hash}});
+        j.update({{"origin", int(p->origin)},
+                  {"window", p->window},
+                  {"segment", p->segment},
+                  {"first", p->first},
+                  {"scores", p->scores},
+                  {"stages", p->stages},
+                  {"input_hash", p->input_hash}});
     } else if (const auto* e = std::get_if<lockstep::LabelEdit>(&event)) {
-        j.update({{"revision", e->revision}, {"operation", int(e->operation)}, {"author", e->author}, {"old_class", e->before.label_class},
-                  {"new_class", e->after.label_class}, {"new_start", e->after.start}, {"new_note", e->after.note},
-                  {"old_id", e->before.id}, {"new_id", e->after.id}});
+        j.update({{"revision", e->revision},
+                  {"operation", int(e->operation)},
+                  {"author", e->author},
+                  {"old_class", e->before.label_class},
+                  {"new_class", e->after.label_class},
+                  {"new_start", e->after.start},
+                  {"new_note", e->after.note},
+                  {"old_id", e->before.id},
+                  {"new_id", e->after.id}});
     } else if (const auto* v = std::get_if<lockstep::WindowVerdict>(&event)) {
         j.update({{"window", v->window}, {"verdict", int(v->verdict)}, {"reason", v->reason}});
     }

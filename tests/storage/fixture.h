@@ -25,7 +25,8 @@ inline std::vector<uint8_t> bytes_of(const Event& event) {
 inline void expect_same(const std::vector<Event>& want, const std::vector<Event>& got) {
     ASSERT_EQ(want.size(), got.size());
     for (size_t i = 0; i < want.size(); ++i)
-        ASSERT_EQ(bytes_of(want[i]), bytes_of(got[i])) << "event " << i << " of kind " << want[i].index() << "/" << got[i].index();
+        ASSERT_EQ(bytes_of(want[i]), bytes_of(got[i]))
+            << "event " << i << " of kind " << want[i].index() << "/" << got[i].index();
 }
 
 class Storage : public ::testing::Test {
@@ -70,7 +71,9 @@ class Storage : public ::testing::Test {
         std::ifstream file(path, std::ios::binary);
         return std::string((std::istreambuf_iterator<char>(file)), {});
     }
-    static void put(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
+    static void put(const std::string& path, const std::string& bytes) {
+        std::ofstream(path, std::ios::binary) << bytes;
+    }
 
     std::string folder_;
 };

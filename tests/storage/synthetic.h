@@ -24,12 +24,14 @@ inline WriterOptions options(const std::string& path) {
     o.header.task = "rest";
     o.header.composite = true;
     o.header.settings = {{"uri", "virtual:an386"}, {"mains", "50 Hz, \xC2\xB1 1 %"}};
-    o.models = {{"movement", std::string(64, 'a'), {1, 2, 3, 4, 5}}, {"vitals", std::string(64, 'b'), std::vector<uint8_t>(70000, 7)}};
+    o.models = {{"movement", std::string(64, 'a'), {1, 2, 3, 4, 5}},
+                {"vitals", std::string(64, 'b'), std::vector<uint8_t>(70000, 7)}};
     o.classes = {{"walk", "#00aa00", '1', "Move/Walk"}, {"sit", "#aa0000", '2', ""}};
     return o;
 }
 
-inline StreamInfo stream(const std::string& name, SampleType type, int channels, uint32_t rate, uint16_t batch) {
+inline StreamInfo stream(const std::string& name, SampleType type, int channels, uint32_t rate,
+                         uint16_t batch) {
     StreamInfo s;
     s.name = name;
     s.kind = name;
@@ -191,8 +193,9 @@ class Maker {
     double drop_;
     std::mt19937 random_;
     std::normal_distribution<double> noise_{0, 400};
-    std::vector<StreamInfo> infos_ = {stream("eeg", SampleType::int24, 8, 250, 10), stream("imu", SampleType::int16, 6, 100, 4),
-                                      stream("ppg", SampleType::int32, 3, 100, 4), stream("temperature", SampleType::float32, 1, 32, 2)};
+    std::vector<StreamInfo> infos_ = {
+        stream("eeg", SampleType::int24, 8, 250, 10), stream("imu", SampleType::int16, 6, 100, 4),
+        stream("ppg", SampleType::int32, 3, 100, 4), stream("temperature", SampleType::float32, 1, 32, 2)};
     std::vector<Event> out_;
     LabelTrack labels_;
     int segment_ = -1;
@@ -202,6 +205,8 @@ class Maker {
     int64_t boot_ns_ = 0;
 };
 
-inline std::vector<Event> events(int seconds, unsigned seed, double drop = 0.02) { return Maker(seconds, seed, drop).make(); }
+inline std::vector<Event> events(int seconds, unsigned seed, double drop = 0.02) {
+    return Maker(seconds, seed, drop).make();
+}
 
 }  // namespace lockstep::synthetic

@@ -16,7 +16,8 @@ TEST(EventCodec, EveryKindComesBackAndNoCutOneDoes) {
         if (seen[event.index()]) continue;
         seen[event.index()] = true;
         for (size_t n = 0; n < bytes.size(); ++n)
-            EXPECT_FALSE(decode(Bytes(bytes.data(), n), &back)) << "kind " << event.index() << " cut at " << n;
+            EXPECT_FALSE(decode(Bytes(bytes.data(), n), &back))
+                << "kind " << event.index() << " cut at " << n;
     }
     for (size_t i = 0; i < seen.size(); ++i)
         EXPECT_TRUE(seen[i]) << "no event of kind " << i;
@@ -149,7 +150,8 @@ struct Faults {
 };
 class FaultyFile : public AppendFile {
   public:
-    FaultyFile(std::unique_ptr<AppendFile> inner, std::shared_ptr<Faults> faults) : inner_(std::move(inner)), faults_(std::move(faults)) {}
+    FaultyFile(std::unique_ptr<AppendFile> inner, std::shared_ptr<Faults> faults)
+        : inner_(std::move(inner)), faults_(std::move(faults)) {}
     Status append(const uint8_t* data, size_t size) override {
         if (faults_->broken && faults_->writes_until_failure-- <= 0)
             return tl::make_unexpected(system_error("cannot write", "journal", ENOSPC));
