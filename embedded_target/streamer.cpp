@@ -65,9 +65,13 @@ void Streamer::flush(size_t stream) {
     s.discontinuity = true;
 }
 
+bool Streamer::finish(size_t stream) {
+    return stream_[stream].staged == 0 || send(stream);
+}
+
 bool Streamer::flush_all() {
     for (size_t i = 0; i < streams_; ++i)
-        if (stream_[i].staged != 0 && !send(i)) return false;
+        if (!finish(i)) return false;
     return true;
 }
 

@@ -18,6 +18,7 @@ class Streamer final : public SampleSink {
     void start(const Sensor& sensor, uint8_t epoch);
     void sample(size_t stream, Span<const int32_t> counts, uint64_t time_us) override;
     void lost(size_t stream) override;
+    bool finish(size_t stream) override;
     // Sends partial batches; false when the queue has no room now.
     bool flush_all();
 

@@ -60,4 +60,16 @@ Result<SignalChunk> SessionSignals::read(size_t stream, uint64_t first, uint32_t
     return out;
 }
 
+double SessionSignals::longest_gap() const {
+    double out = 0;
+    for (size_t i = 0; i < streams_.size(); ++i) {
+        uint64_t end = 0;
+        for (const RowRun& run : streams_[i].runs) {
+            if (run.first > end) out = std::max(out, double(run.first - end) / infos_[i].rate());
+            end = run.first + run.count;
+        }
+    }
+    return out;
+}
+
 }  // namespace lockstep::app

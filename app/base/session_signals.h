@@ -20,6 +20,8 @@ class SessionSignals final : public SignalSource {
     uint32_t start_us(size_t stream) const override { return streams_[stream].start_us; }
     Result<SignalChunk> read(size_t stream, uint64_t first, uint32_t max) override;
     int segment() const { return segment_; }
+    // Of all streams, seconds.
+    double longest_gap() const;
 
   private:
     struct Stream {

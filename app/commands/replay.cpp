@@ -144,6 +144,7 @@ int replay(const std::string& path, const std::string& to, bool json) {
     for (size_t i = 0; i < streams.size(); ++i)
         longest = std::max(longest,
                            double((*signals)->length(i)) / streams[i].rate() + (*signals)->start_us(i) / 1e6);
+    const double patience = 5 + (*signals)->longest_gap();
     const int64_t begin = now_host_ns();
     int64_t moved = begin;
     uint64_t before = 0;
@@ -164,7 +165,7 @@ int replay(const std::string& path, const std::string& to, bool json) {
             }
             if (sum != before) moved = now_host_ns();
             before = sum;
-            if (double(now_host_ns() - moved) / 1e9 > 5) break;
+            if (double(now_host_ns() - moved) / 1e9 > patience) break;
             char text[80];
             std::snprintf(text, sizeof text, "replaying %.0f of %.0f s", double(now_host_ns() - begin) / 1e9,
                           longest);

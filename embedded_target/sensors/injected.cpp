@@ -299,6 +299,7 @@ bool Injected::poll(uint64_t now_us, SampleSink& sink) {
             s.due_us = due(s, s.next_out);
             --budget;
         }
+        if (s.ended && s.next_out == s.next_in && d.enabled) sink.finish(i);
     }
     return budget != kPollSamples;
 }

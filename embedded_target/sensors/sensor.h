@@ -12,6 +12,8 @@ class SampleSink {
     virtual void sample(size_t stream, Span<const int32_t> counts, uint64_t time_us) = 0;
     // The sensor lost its next sample: the counter goes on without it.
     virtual void lost(size_t stream) = 0;
+    // The stream is over: what waits to fill a frame goes out as it is. False when there is no room now.
+    virtual bool finish(size_t stream) = 0;
 
   protected:
     ~SampleSink() = default;

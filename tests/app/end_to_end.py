@@ -13,16 +13,7 @@ import unittest
 import h5py
 import numpy as np
 
-SOURCE = os.environ["LOCKSTEP_SOURCE"]
-PROGRAM = os.path.join(os.environ["LOCKSTEP_BUILD"], "bin", "lockstep")
-RECORDINGS = os.path.join(SOURCE, "resources", "recordings")
-ENV = dict(os.environ)
-ENV.setdefault("LOCKSTEP_FIRMWARE_DIR", os.path.join(SOURCE, "build", "firmware"))
-ENV.setdefault("LOCKSTEP_RESOURCES", os.path.join(SOURCE, "resources"))
-
-
-def run(*arguments, timeout=90):
-    return subprocess.run([PROGRAM, *arguments], env=ENV, capture_output=True, text=True, timeout=timeout)
+from program import ENV, PROGRAM, RECORDINGS, assert_one_line, run
 
 
 def injected(name):
@@ -42,11 +33,6 @@ class EndToEnd(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
-
-    def one_line(self, done, status):
-        self.assertEqual(done.returncode, status, done.stderr)
-        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
-        self.assertIn("lockstep: ", done.stderr)
 
     def copy(self, name):
         path = os.path.join(self.folder, name)
@@ -96,11 +82,34 @@ class EndToEnd(unittest.TestCase):
             self.assertEqual(window["model"], "movement")
             self.assertEqual((window["difference"], window["stage"]), ("samples", 0), window)
 
+    def test_replay_gives_one_verdict(self):
+        """A whole session through the board again: the same; one with a changed sample: not."""
+        path = os.path.join(self.folder, "short.h5")
+        self.assertEqual(run("record", "virtual:mps2-an386", "--composite", "--seconds", "7", "-o", path).returncode, 0)
+        done = run("replay", path, "--to", "virtual:mps2-an386", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        data = json.loads(done.stdout)
+        self.assertEqual((data["same"], data["complete"], data["wrong_samples"]), (True, True, 0))
+        again = data["recorded_predictions"]
+        self.assertGreater(again["compared"], 10)
+        self.assertEqual(again["equal"], again["compared"])
+
+        with h5py.File(path, "r+") as f:
+            imu = f["acquisition"]["imu"]["data"]
+            imu[300, 0] = imu[300, 0] + 2000
+        done = run("replay", path, "--to", "virtual:mps2-an386", "--json")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        data = json.loads(done.stdout)
+        self.assertFalse(data["same"])
+        self.assertTrue(data["complete"])
+        self.assertGreater(data["recorded_predictions"]["different"], 0)
+        self.assertEqual(data["windows"]["different"], 0)
+
     def test_refusals(self):
-        self.one_line(run("record", "virtual:mps2-an386", "-o", self.session), 2)
-        self.one_line(run("record", "nothing:here", "-o", os.path.join(self.folder, "x.h5")), 2)
-        self.one_line(run("record", "serial:/dev/not-there", "-o", os.path.join(self.folder, "x.h5")), 3)
-        self.one_line(run("compare", os.path.join(RECORDINGS, "eeg.csv")), 2)
+        assert_one_line(self, run("record", "virtual:mps2-an386", "-o", self.session), 2)
+        assert_one_line(self, run("record", "nothing:here", "-o", os.path.join(self.folder, "x.h5")), 2)
+        assert_one_line(self, run("record", "serial:/dev/not-there", "-o", os.path.join(self.folder, "x.h5")), 3)
+        assert_one_line(self, run("compare", os.path.join(RECORDINGS, "eeg.csv")), 2)
         self.assertFalse(os.path.exists(os.path.join(self.folder, "x.h5")))
         self.assertEqual(run("record").returncode, 2)
         self.assertEqual(run("--help").returncode, 0)
