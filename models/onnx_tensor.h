@@ -16,12 +16,14 @@ namespace lockstep::model {
 // Thrown and caught within the importer only.
 struct Misfit {
     std::string what;
+    std::string nearest = {};  // the nearest form that is supported, "" when there is none to name
 };
 
 using Dims = std::vector<int64_t>;  // as the ONNX file has them
 
 struct Known {
     Dims dims;
+    bool unknown = false;  // an operator that is not supported would have computed it
     bool constant = false;
     bool integer = false;  // constant: `whole` counts, else `real`
     std::vector<float> real;

@@ -156,8 +156,10 @@ void add_model(CLI::App& root, Chosen* chosen) {
 
     CLI::App* r = model->add_subcommand("run", "Run a plan's network on raw tensors");
     r->add_option("plan", *path, "NAME.lsplan")->required();
-    r->add_option("--raw", *input, "Input tensors, one after another; - for standard input")->required();
-    r->add_option("-o,--output", *output, "Outputs, one after another; - for standard output")->required();
+    r->add_option("--raw-input,--raw", *input, "Input tensors, one after another; - for standard input")
+        ->required();
+    r->add_option("--raw-output,-o,--output", *output, "Outputs, one after another; - for standard output")
+        ->required();
     r->callback([=] { *chosen = [=] { return run(*path, *input, *output); }; });
 }
 
