@@ -16,6 +16,7 @@ BENCHMARKS = {
     "link.nominal": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "nominal"],
     "link.maximum": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "maximum"],
     "link.faults": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "faults"],
+    "studio": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/studio.py")],
 }
 
 

@@ -22,7 +22,8 @@ double tick_step(double span, double width) {
 }
 
 QString number(double v) {
-    return v >= 1000 ? QStringLiteral("%L1").arg(v, 0, 'f', 0) : QString::number(v, 'g', 4);
+    if (v >= 1e6) return QString::number(v / 1e6, 'g', 4) + "M";
+    return v >= 1000 ? QString::number(v / 1000, 'g', 4) + "k" : QString::number(v, 'g', 4);
 }
 
 }  // namespace
@@ -30,28 +31,34 @@ QString number(double v) {
 void LaneView::paintEvent(QPaintEvent* event) {
     QPainter painter(this);
     const QRect dirty = event->rect();
+    const QRegion& region = event->region();
     const QRect plot = plot_rect();
     const Colors& c = colors();
-    for (const QRect& r : event->region()) {
+    for (const QRect& r : region) {
         // The image covers its own part; the rest is one flat colour.
         if (!plot.contains(r)) painter.fillRect(r, c.canvas);
     }
-    paint_traces(&painter, dirty);
+    paint_traces(&painter, region);
     paint_labels(&painter, dirty);
-    if (dirty.left() < plot.left()) paint_names(&painter);
-    if (dirty.right() > plot.right()) paint_scale_bars(&painter);
-    if (dirty.bottom() > plot.bottom()) paint_axis(&painter);
+    const int below = plot.bottom() + 1;
+    if (region.intersects(QRect(0, kLabelRow, plot.left(), plot.height()))) paint_names(&painter);
+    if (region.intersects(QRect(plot.right() + 1, 0, width() - plot.right() - 1, below)))
+        paint_scale_bars(&painter);
+    if (region.intersects(QRect(0, below, width(), height() - below))) paint_axis(&painter);
 }
 
-void LaneView::paint_traces(QPainter* painter, const QRect& dirty) {
+void LaneView::paint_traces(QPainter* painter, const QRegion& dirty) {
     const QRect plot = plot_rect();
-    const QRect part = dirty.intersected(plot);
-    if (part.isEmpty()) return;
+    if (!dirty.intersects(plot)) return;
     painter->save();
-    painter->setClipRect(part);
-    QImage image = canvas_.image();
-    image.setDevicePixelRatio(ratio());
-    painter->drawImage(plot.topLeft(), image);
+    painter->setClipRect(dirty.boundingRect().intersected(plot));
+    const QImage& image = canvas_.image();
+    for (const QRect& r : dirty) {
+        const QRect part = r.intersected(plot);
+        if (part.isEmpty()) continue;
+        const QRectF from(part.translated(-plot.topLeft()));
+        painter->drawImage(QRectF(part), image, QRectF(from.topLeft() * ratio(), from.size() * ratio()));
+    }
     if (axis_.sweep) {
         // Where each stream writes now.
         for (size_t g = 0; g < lanes_.groups.size(); ++g) {
@@ -160,7 +167,7 @@ void LaneView::paint_scale_bars(QPainter* painter) {
         painter->fillRect(QRectF(x - 2, middle + length / 2 - 1, 5.5, 1), ink);
         painter->setFont(text_font(8));
         painter->setPen(c.dim);
-        const QRectF text(x + 9, middle - 15, kStrip - 26, 30);
+        const QRectF text(x + 9, middle - 15, kStrip - 22, 30);
         const bool two = bottom - top >= 28;
         painter->drawText(text, Qt::AlignLeft | Qt::AlignVCenter,
                           number(value) + (two ? "\n" : " ") + scale.unit);

@@ -86,7 +86,7 @@ class LaneView : public QWidget {
     bool editable_at(const QPointF& pos) const;
     void stream_menu(const QPoint& global, int stream, int channel);
 
-    void paint_traces(QPainter* painter, const QRect& dirty);
+    void paint_traces(QPainter* painter, const QRegion& dirty);
     void paint_names(QPainter* painter);
     void paint_scale_bars(QPainter* painter);
     void paint_axis(QPainter* painter);

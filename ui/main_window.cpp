@@ -33,6 +33,7 @@ namespace {
 constexpr int kFrameMs = 16;
 constexpr int kPollMs = 100;
 constexpr int kIdlePollMs = 500;
+constexpr int kPanelsMs = 240;
 constexpr int kSpans[] = {1, 3, 5, 10, 20, 30};
 
 QToolButton* tool(const QString& text, const QString& tip) {
@@ -272,7 +273,9 @@ void MainWindow::sync_tools() {
 }
 
 void MainWindow::poll() {
+    const WorkbenchState before = status_.state;
     status_ = workbench_->status();
+    const bool now = status_.state != before || status_.message_id != message_id_;
     const bool running = status_.state == WorkbenchState::streaming ||
                          status_.state == WorkbenchState::recording ||
                          status_.state == WorkbenchState::finishing;
@@ -319,10 +322,17 @@ void MainWindow::poll() {
     }
     title_->setText(QFontMetrics(title_->font()).elidedText(first, Qt::ElideRight, 260));
     subtitle_->setText(QFontMetrics(subtitle_->font()).elidedText(second, Qt::ElideMiddle, 240));
-    dot_->setStyleSheet(QStringLiteral("background: %1; border-radius: 4px;").arg(tone.name()));
-    record_->set_status(status_);
-    health_->set_status(status_, double(clock_.elapsed()) / 1000);
-    if (source_) predictions_->reload();
+    if (tone != tone_) {
+        tone_ = tone;
+        dot_->setStyleSheet(QStringLiteral("background: %1; border-radius: 4px;").arg(tone.name()));
+    }
+    // Numbers that change faster than a person reads are not shown faster.
+    if (now || !since_panels_.isValid() || since_panels_.elapsed() >= kPanelsMs) {
+        since_panels_.start();
+        record_->set_status(status_);
+        health_->set_status(status_, double(clock_.elapsed()) / 1000);
+        if (source_) predictions_->reload();
+    }
     if (status_.message_id != message_id_) {
         message_id_ = status_.message_id;
         banner_->show_message(QString::fromStdString(status_.message), status_.message_is_error);
@@ -334,10 +344,12 @@ void MainWindow::poll() {
 }
 
 void MainWindow::frame() {
+    gaps_.frame(lanes_->following() ? clock_.elapsed() : -1);
     lanes_->tick();
 }
 
 void MainWindow::refresh_now() {
+    since_panels_.invalidate();
     poll();
     lanes_->tick();
 }

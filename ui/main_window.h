@@ -6,6 +6,7 @@
 #include <QTimer>
 
 #include "acquisition/workbench.h"
+#include "ui/frame_gaps.h"
 #include "ui/theme.h"
 
 class QButtonGroup;
@@ -35,6 +36,7 @@ class MainWindow : public QMainWindow {
     LaneView* lanes() { return lanes_; }
     void refresh_now();  // polls the workbench and draws a frame; the timers do this by themselves
     void set_theme(Theme theme);
+    const FrameGaps& frame_gaps() const { return gaps_; }
     void set_recording_folder(const QString& folder) { folder_ = folder; }
 
   protected:
@@ -68,6 +70,9 @@ class MainWindow : public QMainWindow {
     QString task_;
     QString chosen_path_;
     QElapsedTimer clock_;
+    QElapsedTimer since_panels_;
+    FrameGaps gaps_;
+    QColor tone_;
     QTimer frame_timer_;
     QTimer poll_timer_;
 

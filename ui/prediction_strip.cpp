@@ -165,6 +165,8 @@ void PredictionStrip::paint_model(QPainter* painter, size_t m, int top) {
     painter->setClipRect(QRect(plot.left(), top - 2, plot.width(), kModel + 4));
     painter->setRenderHint(QPainter::Antialiasing);
     const double hop = hop_of(int(m));
+    // Times of device and host jitter a little; only a window that is not there makes a hole.
+    const double joint = std::max(1.5, 0.4 * hop / lanes_->axis().dt() / devicePixelRatioF());
     const QFont cell_font = text_font(7.5, true);
     const QFontMetricsF metrics(cell_font);
     for (int device = 1; device >= 0; --device) {
@@ -202,7 +204,7 @@ void PredictionStrip::paint_model(QPainter* painter, size_t m, int top) {
             const QString text = score_text(model, scores);
             const QColor color = model.classifier && !scores.empty() ? score_color(best(scores)) : c.accent;
             if (!run.isEmpty() &&
-                (text != run_text || color != run_color || std::abs(box.left() - run.right()) > 1.5))
+                (text != run_text || color != run_color || std::abs(box.left() - run.right()) > joint))
                 flush();
             run = run.isEmpty() ? box : run.united(box);
             run_text = text;

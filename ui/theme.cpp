@@ -153,14 +153,14 @@ const Colors& colors() {
 }
 
 QFont text_font(double points, bool bold) {
-    static const QStringList wanted = {"Inter", "Lato", "Noto Sans", "Cantarell", "DejaVu Sans"};
-    const QStringList installed = QFontDatabase().families();
-    QFont f = QApplication::font();
-    for (const QString& family : wanted) {
-        if (!installed.contains(family)) continue;
-        f = QFont(family);
-        break;
-    }
+    // Looked up once: fonts do not come and go, and asking for the families is slow.
+    static const QString family = [] {
+        const QStringList installed = QFontDatabase().families();
+        for (const char* wanted : {"Inter", "Lato", "Noto Sans", "Cantarell", "DejaVu Sans"})
+            if (installed.contains(wanted)) return QString(wanted);
+        return QApplication::font().family();
+    }();
+    QFont f(family);
     f.setPointSizeF(points);
     f.setWeight(bold ? QFont::DemiBold : QFont::Normal);
     f.setHintingPreference(QFont::PreferNoHinting);

@@ -30,8 +30,10 @@ QRgb blend(QRgb under, QRgb over, unsigned alpha) {
 
 void TraceCanvas::resize(int columns, int height, double pixel_ratio) {
     ratio_ = pixel_ratio;
-    if (image_.width() == columns && image_.height() == height) return;
+    if (image_.width() == columns && image_.height() == height && image_.devicePixelRatio() == pixel_ratio)
+        return;
     image_ = QImage(std::max(columns, 1), std::max(height, 1), QImage::Format_RGB32);
+    image_.setDevicePixelRatio(pixel_ratio);  // here, for on a copy it would copy every pixel
     image_.fill(colors().canvas);
     heads_.clear();
 }
@@ -81,23 +83,29 @@ void TraceCanvas::clear(const LaneSet& set, const Group& group, const TimeAxis& 
     const QRgb rule = mix(c.canvas, c.grid, 0.45).rgb();
     const double step = grid_step(axis.span);
     first = std::max(first, last - axis.columns + 1);
+    blank_.clear();
     for (int64_t k = first; k <= last; ++k) {
         // The column in which a multiple of the step falls.
         const double t = double(k) * axis.dt();
         const bool grid = std::ceil(t / step - 1e-9) * step < t + axis.dt() * (1 - 1e-9);
-        const int x = axis.x_of_column(k);
-        for (int y = std::max(group.top, 0); y < std::min(group.top + group.height, image_.height()); ++y) {
-            reinterpret_cast<QRgb*>(image_.scanLine(y))[x] = grid ? line : plain;
-        }
+        blank_.emplace_back(axis.x_of_column(k), grid ? line : plain);
+    }
+    QRgb* pixels = reinterpret_cast<QRgb*>(image_.bits());
+    const ptrdiff_t stride = image_.bytesPerLine() / ptrdiff_t(sizeof(QRgb));
+    const int bottom = std::min(group.top + group.height, image_.height());
+    for (int y = std::max(group.top, 0); y < bottom; ++y) {
+        QRgb* row = pixels + y * stride;
+        for (const auto& [x, color] : blank_)
+            row[x] = color;
     }
     // A quiet line at the middle of each lane.
     for (int i = 0; i < group.lanes; ++i) {
         const Lane& lane = set.lanes[size_t(group.first_lane + i)];
         const int y = lane.top + lane.height / 2;
         if (y < 0 || y >= image_.height()) continue;
-        QRgb* row = reinterpret_cast<QRgb*>(image_.scanLine(y));
-        for (int64_t k = first; k <= last; ++k)
-            row[axis.x_of_column(k)] = rule;
+        QRgb* row = pixels + y * stride;
+        for (const auto& column : blank_)
+            row[column.first] = rule;
     }
 }
 

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <QImage>
+#include <utility>
+#include <vector>
 
 #include "ui/lanes.h"
 #include "ui/time_axis.h"
@@ -40,6 +42,7 @@ class TraceCanvas {
     double ratio_ = 1;
     std::vector<int64_t> heads_;  // per group
     std::vector<Extent> extents_;
+    std::vector<std::pair<int, QRgb>> blank_;  // columns to clear, and to what
 };
 
 }  // namespace lockstep::ui

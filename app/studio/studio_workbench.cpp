@@ -221,9 +221,9 @@ void StudioWorkbench::tick() {
     if (!session_) return;
     if (recording_)
         if (const auto error = recording_->take_error()) tell(*error);
-    Summary summary = session_->summary();
     const LinkStatistics link = session_->link_statistics(0);
     const std::lock_guard lock(mutex_);
+    Summary summary = ledger_.summary();
     accounts_ = summary.models;
     summary.labels = track_.labels().size();
     status_.summary = std::move(summary);
@@ -250,6 +250,7 @@ void StudioWorkbench::follow(int64_t origin_host_ns) {
     {
         const std::lock_guard lock(mutex_);
         rows_.clear();
+        ledger_ = Ledger();
         traces_ = store_;
         track_ = LabelTrack();
         unsaved_.clear();
@@ -281,6 +282,10 @@ double StudioWorkbench::time_of(const Prediction& p) const {
 }
 
 void StudioWorkbench::rows_from(const Event& event) {
+    {
+        const std::lock_guard lock(mutex_);
+        ledger_.on_event(event);
+    }
     if (const auto* p = std::get_if<Prediction>(&event)) {
         const double time = time_of(*p);
         const std::lock_guard lock(mutex_);
@@ -403,18 +408,23 @@ void StudioWorkbench::do_stop_recording() {
     const auto finished = recording_->finish();
     recording_.reset();
     unfollow();
-    const Summary summary = session_->summary();
-    if (!finished)
-        tell(finished.error());
-    else
-        tell("saved " + *finished + (summary.whole ? ": whole" : ": not whole: " + summary.why_not),
-             !summary.whole);
+    tell_finished(finished);
     if (const Status started = begin_stream(now_host_ns()); !started) {
         tell(started.error());
         do_disconnect();
         return;
     }
     set_state(WorkbenchState::streaming);
+}
+
+void StudioWorkbench::tell_finished(const Result<std::string>& file) {
+    if (!file) return tell(file.error());
+    Summary summary;
+    {
+        const std::lock_guard lock(mutex_);
+        summary = ledger_.summary();
+    }
+    tell("saved " + *file + (summary.whole ? ": whole" : ": not whole: " + summary.why_not), !summary.whole);
 }
 
 void StudioWorkbench::do_disconnect() {
@@ -425,10 +435,8 @@ void StudioWorkbench::do_disconnect() {
             tick();
             const auto finished = recording_->finish();
             recording_.reset();
-            if (finished)
-                tell("saved " + *finished, false);
-            else
-                tell(finished.error());
+            unfollow();
+            tell_finished(finished);
         }
         unfollow();
         session_.reset();

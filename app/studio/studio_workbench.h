@@ -60,6 +60,7 @@ class StudioWorkbench final : public Workbench {
     void rows_from(const Event& event);
     void tell(const std::string& text, bool error);
     void tell(const Error& error) { tell(error.message(), true); }
+    void tell_finished(const Result<std::string>& file);  // a recording ended
     void set_state(WorkbenchState state);
     bool finish_edit(const LabelEdit& applied);  // REQUIRES: mutex_ held
     double time_of(const Prediction& prediction) const;
@@ -71,6 +72,7 @@ class StudioWorkbench final : public Workbench {
     std::shared_ptr<const TraceSource> traces_;
     std::vector<PlanPtr> plans_;
     std::vector<WindowAccount> accounts_;
+    Ledger ledger_;  // of this stretch of streaming: what is recorded, when it is recorded
     std::map<std::tuple<int, int, uint32_t>, WindowRow> rows_;  // segment, model, window
     std::vector<LabelClass> classes_;
     LabelTrack track_;
