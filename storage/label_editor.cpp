@@ -11,6 +11,7 @@
 #include "storage/layout.h"
 #include "storage/reader.h"
 #include "storage/session_file.h"
+#include "storage/worker.h"
 
 namespace lockstep::storage {
 namespace {
@@ -124,6 +125,7 @@ Status merge_label_edits(const std::string& path) {
         remove_file(copy);
         return written;
     }
+    remember_own(path);
     if (auto ok = sync_folder(path); !ok) return ok;
     remove_file(edits);
     return {};

@@ -1,12 +1,8 @@
 #include "storage/repair.h"
 
-#include <poll.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstring>
+#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "storage/event_codec.h"
@@ -14,11 +10,17 @@
 #include "storage/h5.h"
 #include "storage/recorder.h"
 #include "storage/session_file.h"
+#include "storage/worker.h"
 
 namespace lockstep::storage {
 namespace {
 
-constexpr int kTimeLimitSeconds = 600;
+// An hour of many channels is far quicker than this.
+int time_limit(const std::string& journal) {
+    std::error_code none;
+    const auto bytes = std::filesystem::file_size(journal, none);
+    return 600 + (none ? 0 : int(std::min<uintmax_t>(bytes >> 20, 86400)));
+}
 
 // Gaps for samples whose journal records were lost: the sample counters tell.
 class HoleFinder {
@@ -88,71 +90,6 @@ nlohmann::json to_json(const RecoveryReport& r) {
             {"ended", r.journal.ended}};
 }
 
-// Runs `work` in a child process, whose crash or endless loop harms nobody, and hands back its text.
-Result<std::string> in_child(const std::string& path, const std::function<Result<std::string>()>& work) {
-    int ends[2];
-    if (::pipe(ends) != 0)
-        return tl::make_unexpected(system_error("cannot start a child process", path, errno));
-    // Should another thread be inside HDF5 at this instant, the child waits for it in vain and the time
-    // limit ends it; the lock cannot be held here, because a child cannot unlock its parent's mutex.
-    const pid_t child = ::fork();
-    if (child < 0) {
-        const int code = errno;
-        ::close(ends[0]);
-        ::close(ends[1]);
-        return tl::make_unexpected(system_error("cannot start a child process", path, code));
-    }
-    if (child == 0) {
-        ::close(ends[0]);
-        const auto result = work();
-        const Error none;
-        const Error& e = result ? none : result.error();
-        const std::string answer = nlohmann::json{{"ok", bool(result)},  {"text", result ? *result : ""},
-                                                  {"kind", int(e.kind)}, {"what", e.what},
-                                                  {"where", e.where},    {"remedy", e.remedy}}
-                                       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-        for (size_t done = 0; done < answer.size();) {
-            const ssize_t n = ::write(ends[1], answer.data() + done, answer.size() - done);
-            if (n <= 0) break;
-            done += size_t(n);
-        }
-        ::_exit(0);
-    }
-    ::close(ends[1]);
-    std::string answer;
-    bool in_time = true;
-    const time_t deadline = ::time(nullptr) + kTimeLimitSeconds;
-    for (;;) {
-        pollfd waiting{ends[0], POLLIN, 0};
-        const int left = int(std::max<time_t>(0, deadline - ::time(nullptr)));
-        const int ready = ::poll(&waiting, 1, left * 1000);
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready <= 0) {
-            in_time = false;
-            ::kill(child, SIGKILL);
-            break;
-        }
-        char buffer[4096];
-        const ssize_t n = ::read(ends[0], buffer, sizeof buffer);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        answer.append(buffer, size_t(n));
-    }
-    ::close(ends[0]);
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!in_time)
-        return fail(ErrorKind::system,
-                    "it took longer than " + std::to_string(kTimeLimitSeconds) + " s and was given up", path);
-    const nlohmann::json j = nlohmann::json::parse(answer, nullptr, false);
-    if (!j.is_object())
-        return fail(ErrorKind::usage, "the file made its reader crash; it was not used", path);
-    if (j.value("ok", false)) return j.value("text", "");
-    return tl::make_unexpected(Error{ErrorKind(j.value("kind", 2)), j.value("what", ""), j.value("where", ""),
-                                     j.value("remedy", "")});
-}
-
 }  // namespace
 
 Result<RecoveryReport> build_from_journal(const std::string& journal, const std::string& building,
@@ -215,6 +152,7 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
 }
 
 Status verify_and_name(const std::string& building, const std::string& path) {
+    remember_own(building);
     auto problems = verify(building, Depth::storage);
     if (!problems) return tl::make_unexpected(problems.error());
     if (!problems->empty())
@@ -222,7 +160,16 @@ Status verify_and_name(const std::string& building, const std::string& path) {
                     "keep the journal and report this");
     if (auto ok = sync_file(building); !ok) return ok;
     if (auto ok = rename_new(building, path); !ok) return ok;
+    remember_own(path);
     return sync_folder(path);
+}
+
+Result<std::string> recover_here(const std::string& journal, const std::string& building,
+                                 const std::string& target) {
+    auto report = build_from_journal(journal, building, "recovered");
+    if (!report) return tl::make_unexpected(report.error());
+    if (auto ok = verify_and_name(building, target); !ok) return tl::make_unexpected(ok.error());
+    return to_json(*report).dump();
 }
 
 Result<RecoveryReport> recover(const std::string& given, const std::string& output) {
@@ -270,12 +217,7 @@ Result<RecoveryReport> recover(const std::string& given, const std::string& outp
 
     const std::string building = building_path(target);
     remove_file(building);
-    auto made = in_child(path, [&]() -> Result<std::string> {
-        auto report = build_from_journal(journal, building, "recovered");
-        if (!report) return tl::make_unexpected(report.error());
-        if (auto ok = verify_and_name(building, target); !ok) return tl::make_unexpected(ok.error());
-        return to_json(*report).dump();
-    });
+    auto made = run_worker({"recover", journal, building, target}, path, time_limit(journal));
     if (!made) {
         remove_file(building);
         return tl::make_unexpected(made.error());

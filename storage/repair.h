@@ -36,6 +36,9 @@ Result<std::vector<std::string>> verify(const std::string& path, Depth depth = D
 // For the recorder: the file at `building`, which must not exist, from a journal.
 Result<RecoveryReport> build_from_journal(const std::string& journal, const std::string& building,
                                           const std::string& state);
+// In the worker: the session `target` from a journal, by way of `building`. The report as JSON.
+Result<std::string> recover_here(const std::string& journal, const std::string& building,
+                                 const std::string& target);
 // Then: checks what was written, syncs, renames; an existing `path` is an error.
 Status verify_and_name(const std::string& building, const std::string& path);
 

@@ -1,0 +1,216 @@
+// Sources that are cut off at any byte, or changed at random, give a session or one clear error that
+// blames the source - never a crash, and never a file left behind. LOCKSTEP_MUTANTS: changed copies per
+// source, 10000 for the long form.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "storage/formats/formats.h"
+
+namespace lockstep::storage {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Checks what it is fed and keeps nothing.
+class Checker : public SessionWriter {
+  public:
+    void append(Event event) override {
+        if (const auto* block = std::get_if<std::shared_ptr<const Block>>(&event)) {
+            const Block& b = **block;
+            ASSERT_EQ(b.counts.size(), size_t(b.count) * b.channels);
+            ASSERT_GT(b.count, 0u);
+        }
+        if (const auto* edit = std::get_if<LabelEdit>(&event)) {
+            ASSERT_GE(edit->after.stop, edit->after.start);
+        }
+    }
+    std::optional<Error> take_error() override { return {}; }
+    WriterStatistics statistics() const override { return {}; }
+    Result<std::string> finish() override { return std::string(); }
+};
+
+Result<std::unique_ptr<SessionWriter>> check(const WriterOptions&) {
+    return std::unique_ptr<SessionWriter>(new Checker);
+}
+
+class Hostile : public testing::Test {
+  protected:
+    void SetUp() override {
+        const char* folder_of_data = std::getenv("LOCKSTEP_DATA");
+        ASSERT_NE(folder_of_data, nullptr);
+        data_ = folder_of_data;
+        const char* count = std::getenv("LOCKSTEP_MUTANTS");
+        mutants_ = count != nullptr ? std::atoi(count) : 300;
+        char name[] = "/tmp/lockstep_hostile_XXXXXX";
+        folder_ = mkdtemp(name);
+    }
+    void TearDown() override { fs::remove_all(folder_); }
+
+    std::string bytes_of(const std::string& name, size_t limit = 1u << 20) {
+        std::ifstream file(data_ + "/" + name, std::ios::binary);
+        std::string bytes(limit, 0);
+        file.read(bytes.data(), std::streamsize(limit));
+        bytes.resize(size_t(file.gcount()));
+        EXPECT_GT(bytes.size(), 100u) << name;
+        return bytes;
+    }
+    void put(const fs::path& path, const std::string& bytes) {
+        std::ofstream(path, std::ios::binary | std::ios::trunc)
+            .write(bytes.data(), std::streamsize(bytes.size()));
+    }
+    // Was it taken? A refusal says why and is the source's fault, not the system's.
+    bool import(const fs::path& source, const ImportOptions& options = {}) {
+        const fs::path out = folder_ / "out.h5";
+        const auto result = import_session(source.string(), out.string(), options, check);
+        EXPECT_FALSE(fs::exists(out));
+        if (result) return true;
+        EXPECT_FALSE(result.error().what.empty());
+        EXPECT_EQ(result.error().kind, ErrorKind::usage) << result.error().message();
+        return false;
+    }
+    bool import(const std::string& bytes, const std::string& suffix) {
+        const fs::path path = folder_ / ("x" + suffix);
+        put(path, bytes);
+        ImportOptions options;
+        if (suffix == ".csv") options.values["rate"] = "50";
+        if (suffix == ".log") options.format = "emotibit";
+        return import(path, options);
+    }
+    // Bytes overwritten, doubled or cut out: the same ones in every run.
+    std::string mutant(const std::string& bytes) {
+        std::string changed = bytes;
+        for (size_t k = 0, n = 1 + random(4); k < n; ++k) {
+            // Headers are where the lengths are.
+            const size_t at = random(random(2) != 0 ? std::min(changed.size(), size_t(512)) : changed.size());
+            switch (random(4)) {
+                case 0:
+                    changed.erase(at, 1 + random(8));
+                    break;
+                case 1:
+                    changed.insert(at, changed.substr(random(changed.size()), 1 + random(8)));
+                    break;
+                case 2:
+                    changed[at] = "09-+.eE,\n\t\0\xFF"[random(12)];
+                    break;
+                default:
+                    changed[at] = char(random(256));
+            }
+            if (changed.size() < 16) return bytes;
+        }
+        return changed;
+    }
+    void attack(const std::string& bytes, const std::string& suffix) {
+        ASSERT_TRUE(import(bytes, suffix)) << suffix;
+        for (size_t n = 0; n < bytes.size() && !HasFailure(); ++n)
+            import(bytes.substr(0, n), suffix);
+        for (int i = 0; i < mutants_ && !HasFailure(); ++i)
+            import(mutant(bytes), suffix);
+    }
+    size_t random(size_t n) {
+        state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+        return size_t((state_ >> 33) % n);
+    }
+
+    std::string data_;
+    fs::path folder_;
+    int mutants_ = 0;
+    uint64_t state_ = 12345;
+};
+
+TEST_F(Hostile, Xdf) {
+    attack(bytes_of("formats/minimal.xdf"), ".xdf");
+}
+
+// An EDF header, one record of two signals, written down here because real ones are large.
+std::string small_edf(bool bdf) {
+    const auto field = [](std::string text, size_t width) {
+        text.resize(width, ' ');
+        return text;
+    };
+    std::string all = (bdf ? std::string("\xFF"
+                                         "BIOSEMI")
+                           : field("0", 8)) +
+                      field("P1 M 01-JAN-1990 X", 80) + field("Startdate 01-JAN-2024 X X X", 80) +
+                      "01.01.24" + "10.00.00" + field("768", 8) + field(bdf ? "24BIT" : "", 44) +
+                      field("4", 8) + field("1", 8) + field("2", 4);
+    for (const char* name : {"EEG Fp1", "EEG Cz"})
+        all += field(name, 16);
+    const auto twice = [&](const std::string& text, size_t width) {
+        all += field(text, width) + field(text, width);
+    };
+    twice("AgAgCl", 80);
+    twice("uV", 8);
+    twice("-1000", 8);
+    twice("1000", 8);
+    twice(bdf ? "-8388608" : "-32768", 8);
+    twice(bdf ? "8388607" : "32767", 8);
+    twice("", 80);
+    twice("16", 8);
+    twice("", 32);
+    for (int i = 0; i < 4 * 2 * 16 * (bdf ? 3 : 2); ++i)
+        all += char(i * 7);
+    return all;
+}
+
+TEST_F(Hostile, Edf) {
+    attack(small_edf(false), ".edf");
+}
+
+TEST_F(Hostile, Bdf) {
+    attack(small_edf(true), ".bdf");
+}
+
+TEST_F(Hostile, EdfAnnotations) {
+    attack(bytes_of("formats/SC4001EC-Hypnogram.edf"), ".edf");
+}
+
+TEST_F(Hostile, OpenBci) {
+    attack(bytes_of("eeg_openbci/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt", 2500), ".txt");
+}
+
+TEST_F(Hostile, EmotiBit) {
+    attack(bytes_of("multimodal_emotibit/2025-06-27_09-56-59-929206.csv", 2500), ".log");
+}
+
+TEST_F(Hostile, Csv) {
+    attack(bytes_of("imu_hapt/exp01_user01.csv", 600), ".csv");
+}
+
+// Each file of the folder in turn is the damaged one.
+TEST_F(Hostile, EmpaticaFolder) {
+    const fs::path folder = folder_ / "e4";
+    fs::create_directory(folder);
+    std::string source;
+    for (const auto& entry : fs::recursive_directory_iterator(data_ + "/wrist_e4_stress"))
+        if (entry.path().filename() == "EDA.csv") source = entry.path().parent_path().string();
+    ASSERT_FALSE(source.empty());
+    std::vector<std::pair<fs::path, std::string>> files;
+    for (const auto& entry : fs::directory_iterator(source)) {
+        std::ifstream file(entry.path(), std::ios::binary);
+        std::string bytes(400, 0);
+        file.read(bytes.data(), 400);
+        bytes.resize(size_t(file.gcount()));
+        files.emplace_back(folder / entry.path().filename(), bytes);
+        put(files.back().first, bytes);
+    }
+    ASSERT_TRUE(import(folder));
+    for (const auto& [path, bytes] : files) {
+        for (size_t n = 0; n < bytes.size() && !HasFailure(); ++n) {
+            put(path, bytes.substr(0, n));
+            import(folder);
+        }
+        for (int i = 0; i < mutants_ / 4 && !HasFailure() && bytes.size() > 16; ++i) {
+            put(path, mutant(bytes));
+            import(folder);
+        }
+        put(path, bytes);
+    }
+}
+
+}  // namespace
+}  // namespace lockstep::storage
