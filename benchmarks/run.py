@@ -17,6 +17,7 @@ BENCHMARKS = {
     "link.maximum": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "maximum"],
     "link.faults": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "faults"],
     "studio": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/studio.py")],
+    "core": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/core/core.py")],
 }
 
 

@@ -6,8 +6,8 @@ namespace lockstep::model {
 namespace {
 
 // Quantiser, network and dequantiser behind the float32 tensor `x` of shape `dims`.
-Result<uint16_t> add_network(const Graph& g, uint16_t x, const std::vector<uint16_t>& dims,
-                             PlanBuilder* plan) {
+Result<uint16_t> add_network(const Graph& g, uint16_t x, const std::vector<uint16_t>& dims, PlanBuilder* plan,
+                             Target target) {
     const Value& in = g.values[g.input];
     uint16_t q = plan->add_tensor(ElementType::int8, dims, in.scale, in.zero_point);
     plan->add_operator(kOpQuantise, {x}, q, {}, "quantise", StageKind::quantised_input);
@@ -17,7 +17,7 @@ Result<uint16_t> add_network(const Graph& g, uint16_t x, const std::vector<uint1
         plan->add_operator(kOpReshape, {q}, shaped, {}, "shape", StageKind::layer);
         q = shaped;
     }
-    auto y = emit_network(g, q, plan);
+    auto y = emit_network(g, q, plan, target);
     if (!y) return y;
     const Value& out = g.values[g.output];
     Shape shape = out.shape;
@@ -47,8 +47,8 @@ void append(std::vector<uint8_t>* out, const std::vector<T>& values) {
 
 }  // namespace
 
-Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit,
-                                      const std::string& provenance) {
+Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit, const std::string& provenance,
+                                      Target target) {
     const Value& in = g.values[g.input];
     const size_t n = in.elements();
     const auto last = size_t(in.shape.back());
@@ -61,7 +61,7 @@ Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit,
     for (size_t c = 0; c < channels; ++c)
         input.channels.push_back({"x" + std::to_string(c), unit});
     const uint16_t x = plan.add_input(input);
-    auto done = add_network(g, x, {1, 1, uint16_t(n / channels), uint16_t(channels)}, &plan);
+    auto done = add_network(g, x, {1, 1, uint16_t(n / channels), uint16_t(channels)}, &plan, target);
     if (!done) return tl::make_unexpected(done.error());
     std::vector<std::string> names, units;
     for (size_t i = 0; i < std::min(g.values[g.output].elements(), kMaxScores); ++i) {
@@ -74,7 +74,7 @@ Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit,
 }
 
 Result<std::vector<uint8_t>> stream_plan(const Graph& g, const Preprocessing& way,
-                                         const std::string& provenance) {
+                                         const std::string& provenance, Target target) {
     if (way.inputs.size() != 1) return fail(ErrorKind::usage, "a network takes one input", way.model);
     const PreprocessingInput& in = way.inputs[0];
     const auto channels = uint16_t(in.stream.channels.size());
@@ -105,7 +105,7 @@ Result<std::vector<uint8_t>> stream_plan(const Graph& g, const Preprocessing& wa
         plan.add_operator(kOpNormalise, {x}, y, params, "normalise", StageKind::features);
         x = y;
     }
-    auto done = add_network(g, x, dims, &plan);
+    auto done = add_network(g, x, dims, &plan, target);
     if (!done) return tl::make_unexpected(done.error());
     plan.set_scores(way.score_names, way.score_units, way.is_classifier());
     plan.set_provenance(provenance);

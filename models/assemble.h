@@ -2,6 +2,7 @@
 #pragma once
 
 #include "models/graph.h"
+#include "models/lower.h"
 #include "models/plan_writer.h"
 #include "models/preprocessing.h"
 
@@ -10,10 +11,10 @@ namespace lockstep::model {
 // A plan whose input is a file of numbers (kind "raw", one window = one input); `unit` is "int8" or
 // "float32", what run_raw then takes.
 Result<std::vector<uint8_t>> raw_plan(const Graph& graph, const std::string& unit,
-                                      const std::string& provenance);
+                                      const std::string& provenance, Target target = Target::any);
 
 // A plan on live streams, as the preprocessing file describes them.
 Result<std::vector<uint8_t>> stream_plan(const Graph& graph, const Preprocessing& way,
-                                         const std::string& provenance);
+                                         const std::string& provenance, Target target = Target::any);
 
 }  // namespace lockstep::model

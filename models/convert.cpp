@@ -105,7 +105,7 @@ std::string provenance_of(const ConvertRequest& request, const Graph& g, const C
 }
 
 Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const std::vector<uint8_t>& file,
-                                          ConvertReport* report) {
+                                          model::Target target, ConvertReport* report) {
     auto graph = model::import_onnx(Bytes(file.data(), file.size()), request.source);
     if (!graph) return tl::make_unexpected(graph.error());
     std::optional<Preprocessing> way;
@@ -131,36 +131,55 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
     if (const Status s = quantise(&*graph, *windows, {request.clip}); !s)
         return tl::make_unexpected(s.error());
 
-    const auto raw = raw_plan(*graph, "float32", "{}");
+    const auto raw = raw_plan(*graph, "float32", "{}", target);
     if (!raw) return raw;
     if (const Status s = judge(*graph, *raw, *windows, report); !s) return tl::make_unexpected(s.error());
     const std::string provenance = provenance_of(request, *graph, *report);
-    return way ? stream_plan(*graph, *way, provenance) : raw_plan(*graph, "float32", provenance);
+    return way ? stream_plan(*graph, *way, provenance, target)
+               : raw_plan(*graph, "float32", provenance, target);
 }
 
 Result<std::vector<uint8_t>> convert_tflite(const ConvertRequest& request, const std::vector<uint8_t>& file,
-                                            ConvertReport* report) {
+                                            model::Target target, ConvertReport* report) {
     auto graph = model::import_tflite(Bytes(file.data(), file.size()), request.source);
     if (!graph) return tl::make_unexpected(graph.error());
     graph->name = request.name.empty() ? std::filesystem::path(request.source).stem().string() : request.name;
     report->macs = multiply_accumulates(*graph);
     const std::string provenance = provenance_of(request, *graph, *report);
-    if (request.preprocessing.empty()) return raw_plan(*graph, "int8", provenance);
+    if (request.preprocessing.empty()) return raw_plan(*graph, "int8", provenance, target);
     const auto way = read_preprocessing(request.preprocessing);
     if (!way) return tl::make_unexpected(way.error());
-    return stream_plan(*graph, *way, provenance);
+    return stream_plan(*graph, *way, provenance, target);
+}
+
+Result<model::Target> target_of(const std::string& name) {
+    if (name == "cortex-m4" || name == "cortex-m7" || name == "cortex-m33") return model::Target::armv7em;
+    for (const std::string& known : known_targets())
+        if (name == known) return model::Target::any;
+    return fail(ErrorKind::usage, "no such target", name,
+                "one of: any, cortex-m3, cortex-m4, cortex-m7, "
+                "cortex-m33, cortex-m55, host");
 }
 
 }  // namespace
+
+const std::vector<std::string>& known_targets() {
+    static const std::vector<std::string> names = {"any",        "cortex-m3",  "cortex-m4", "cortex-m7",
+                                                   "cortex-m33", "cortex-m55", "host"};
+    return names;
+}
 
 Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertReport* report) {
     ConvertReport unused;
     if (report == nullptr) report = &unused;
     *report = {};
+    const auto target = target_of(request.target);
+    if (!target) return tl::make_unexpected(target.error());
     const auto file = read_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
     const bool tflite = file->size() >= 8 && memcmp(file->data() + 4, "TFL3", 4) == 0;
-    auto bytes = tflite ? convert_tflite(request, *file, report) : convert_onnx(request, *file, report);
+    auto bytes = tflite ? convert_tflite(request, *file, *target, report)
+                        : convert_onnx(request, *file, *target, report);
     if (!bytes) return bytes;
     const auto plan = plan_from_bytes(*bytes, request.source);
     if (!plan) return tl::make_unexpected(plan.error());

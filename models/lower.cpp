@@ -7,6 +7,9 @@
 namespace lockstep::model {
 namespace {
 
+// Kernels read weights in words: so many bytes behind the last weight must be readable.
+constexpr size_t kWeightsSlack = 16;
+
 template <typename T>
 void append(std::vector<uint8_t>* out, const T* data, size_t count) {
     const auto* bytes = reinterpret_cast<const uint8_t*>(data);
@@ -106,9 +109,28 @@ LookupParams lookup_params(const Graph& g, const Node& n) {
 struct Emitted {
     uint16_t code = 0;
     std::vector<uint8_t> params;
+    uint32_t scratch = 0;
 };
 
-Result<Emitted> emit(const Graph& g, const Node& n) {
+// The weights of a fully connected layer in the target's order; rows when that is not possible.
+WeightLayout lay_out(const Node& n, Target target, size_t outputs, std::vector<uint8_t>* params) {
+    const size_t inputs = n.quantised_weights.size() / outputs;
+    if (target != Target::armv7em || inputs % 4 != 0 || outputs % 4 != 0) return WeightLayout::rows;
+    for (size_t o = 1; o < outputs; o += 2) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < inputs; ++i)
+            sum += std::abs(int32_t(n.quantised_weights[o * inputs + i]));
+        if (sum >= kPairsLimit) return WeightLayout::rows;
+    }
+    uint8_t* to = params->data() + params->size() - n.quantised_weights.size();
+    for (size_t o = 0; o < outputs; ++o)
+        for (size_t i = 0; i < inputs; ++i)
+            to[pairs_at(o, i, inputs)] =
+                uint8_t(n.quantised_weights[o * inputs + i] + (o % 2 == 0 ? 128 : 0));
+    return WeightLayout::pairs;
+}
+
+Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
     const Value& in = g.values[n.inputs[0]];
     const Value& out = g.values[n.output];
     Emitted e;
@@ -118,12 +140,20 @@ Result<Emitted> emit(const Graph& g, const Node& n) {
             e.code = n.kind == NodeKind::conv2d ? kOpConv2d : kOpDepthwiseConv2d;
             e.params = params_of(ConvParams{n.window, clamp_of(n, out), {}});
             if (const Status s = append_channels(g, n, &e.params); !s) return tl::make_unexpected(s.error());
+            e.params.resize(e.params.size() + kWeightsSlack);
+            const auto cells = uint32_t(n.window.kernel_h * n.window.kernel_w),
+                       ic = uint32_t(in.shape.back());
+            e.scratch = n.kind == NodeKind::conv2d ? conv_scratch_bytes(cells * ic)
+                                                   : depthwise_scratch_bytes(cells, ic);
             return e;
         }
         case NodeKind::fully_connected: {
             e.code = kOpFullyConnected;
-            e.params = params_of(FullyConnectedParams{clamp_of(n, out), {}});
+            FullyConnectedParams p = {clamp_of(n, out), 0, 0};
+            e.params = params_of(p);
             if (const Status s = append_channels(g, n, &e.params); !s) return tl::make_unexpected(s.error());
+            p.layout = int32_t(lay_out(n, target, n.quantised_bias.size(), &e.params));
+            memcpy(e.params.data(), &p, sizeof p);
             return e;
         }
         case NodeKind::max_pool:
@@ -208,7 +238,7 @@ int32_t quantised(float real, float scale, int32_t zero_point) {
     return clamp(bounded + zero_point, -128, 127);
 }
 
-Result<uint16_t> emit_network(const Graph& g, uint16_t input, PlanBuilder* plan) {
+Result<uint16_t> emit_network(const Graph& g, uint16_t input, PlanBuilder* plan, Target target) {
     for (const Value& v : g.values)
         if (!(v.scale > 0)) return fail(ErrorKind::usage, "a value has no scale", v.name);
     std::vector<uint16_t> tensor(g.values.size(), 0);
@@ -216,7 +246,7 @@ Result<uint16_t> emit_network(const Graph& g, uint16_t input, PlanBuilder* plan)
     for (const Node& n : g.nodes) {
         if (n.inputs.size() > kMaxOperatorInputs)
             return fail(ErrorKind::usage, "more than 4 inputs", node_kind_name(n.kind) + (" " + n.name));
-        auto e = emit(g, n);
+        auto e = emit(g, n, target);
         if (!e) return tl::make_unexpected(e.error());
         std::vector<uint16_t> inputs;
         for (const size_t i : n.inputs)
@@ -225,7 +255,7 @@ Result<uint16_t> emit_network(const Graph& g, uint16_t input, PlanBuilder* plan)
         tensor[n.output] =
             plan->add_tensor(ElementType::int8, plan_dims(out.shape), out.scale, out.zero_point);
         plan->add_operator(e->code, std::move(inputs), tensor[n.output], std::move(e->params), n.name,
-                           StageKind::layer);
+                           StageKind::layer, e->scratch);
     }
     return tensor[g.output];
 }

@@ -19,9 +19,14 @@ int32_t quantised(float real, float scale, int32_t zero_point);
 
 std::vector<uint16_t> plan_dims(const Shape& shape);
 
+// What the weights are laid out for. Every plan runs everywhere with the same bits; it is fast where its
+// layout has a kernel.
+enum class Target { any, armv7em };
+
 // Adds every node of the graph; `input` is the plan's int8 tensor that holds the graph's input. Returns
 // the tensor of the graph's output.
 // REQUIRES: check_graph(graph) was ok.
-Result<uint16_t> emit_network(const Graph& graph, uint16_t input, PlanBuilder* plan);
+Result<uint16_t> emit_network(const Graph& graph, uint16_t input, PlanBuilder* plan,
+                              Target target = Target::any);
 
 }  // namespace lockstep::model

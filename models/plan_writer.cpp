@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 
 #include "dsp/base/crc32c.h"
+#include "models/arena_planner.h"
 #include "models/core/plan_format.h"
 
 namespace lockstep {
@@ -67,40 +67,6 @@ Error misfit(std::string what) {
     return Error{ErrorKind::usage, std::move(what), "plan", ""};
 }
 
-// One thing that needs arena bytes while operators first..last run.
-struct Need {
-    uint32_t bytes = 0;
-    int first = 0;
-    int last = 0;
-    uint32_t offset = 0;
-};
-
-// Greedy by size: the largest first, each at the lowest offset free during its whole life.
-uint32_t place_needs(std::vector<Need>& needs) {
-    std::vector<size_t> order(needs.size());
-    std::iota(order.begin(), order.end(), size_t(0));
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return needs[a].bytes > needs[b].bytes; });
-    std::vector<const Need*> placed;  // by offset
-    uint32_t total = 0;
-    for (const size_t i : order) {
-        Need& need = needs[i];
-        if (need.bytes == 0) continue;
-        uint32_t at = 0;
-        for (const Need* other : placed) {
-            if (other->last < need.first || need.last < other->first) continue;
-            if (uint64_t(at) + need.bytes <= other->offset) break;
-            at = std::max(at, aligned(uint64_t(other->offset) + other->bytes));
-        }
-        need.offset = at;
-        total = std::max(total, at + need.bytes);
-        placed.insert(std::upper_bound(placed.begin(), placed.end(), &need,
-                                       [](const Need* a, const Need* b) { return a->offset < b->offset; }),
-                      &need);
-    }
-    return total;
-}
-
 }  // namespace
 
 uint32_t PlanBuilder::TensorEntry::bytes() const {
@@ -140,7 +106,7 @@ void PlanBuilder::set_scores(std::vector<std::string> names, std::vector<std::st
 }
 
 PlanBuilder::Placement PlanBuilder::place() const {
-    std::vector<Need> needs(tensors_.size() + operators_.size());
+    std::vector<ArenaNeed> needs(tensors_.size() + operators_.size());
     for (size_t t = 0; t < tensors_.size(); ++t)
         needs[t].bytes = tensors_[t].bytes();
     for (size_t i = 0; i < operators_.size(); ++i) {
@@ -148,12 +114,12 @@ PlanBuilder::Placement PlanBuilder::place() const {
         needs[tensors_.size() + i] = {operators_[i].scratch_bytes, now, now, 0};
         for (const uint16_t t : operators_[i].inputs)
             needs[t].last = now;
-        Need& out = needs[operators_[i].output];
+        ArenaNeed& out = needs[operators_[i].output];
         out.first = now;
         out.last = now;
     }
     Placement p;
-    p.bytes = place_needs(needs);
+    p.bytes = place_in_arena(needs);
     for (size_t t = 0; t < tensors_.size(); ++t)
         p.tensor.push_back(needs[t].offset);
     for (size_t i = 0; i < operators_.size(); ++i)

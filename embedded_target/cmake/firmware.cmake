@@ -3,7 +3,8 @@
 set(LOCKSTEP_BOARDS "" CACHE INTERNAL "")
 file(GLOB CORE_SOURCES CONFIGURE_DEPENDS
   ${LOCKSTEP_ROOT}/dsp/base/*.cpp ${LOCKSTEP_ROOT}/dsp/*.cpp ${LOCKSTEP_ROOT}/devices/wire/*.cpp
-  ${LOCKSTEP_ROOT}/models/core/*.cpp ${LOCKSTEP_ROOT}/models/core/ops/*.cpp)
+  ${LOCKSTEP_ROOT}/models/core/*.cpp ${LOCKSTEP_ROOT}/models/core/ops/*.cpp
+  ${LOCKSTEP_ROOT}/models/core/kernels/*.cpp)
 file(GLOB FIRMWARE_SOURCES CONFIGURE_DEPENDS
   ${CMAKE_CURRENT_LIST_DIR}/../*.cpp ${CMAKE_CURRENT_LIST_DIR}/../sensors/*.cpp)
 

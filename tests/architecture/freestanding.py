@@ -19,7 +19,8 @@ HELPERS = re.compile(r"^__aeabi_(u?l?div|u?idiv|u?ldivmod|u?idivmod|l(mul|lsl|ls
 
 def main():
     sources = []
-    for folder in ("dsp/base", "dsp", "devices/wire", "models/core", "models/core/ops"):
+    for folder in ("dsp/base", "dsp", "devices/wire", "models/core", "models/core/ops",
+                   "models/core/kernels"):
         sources += glob.glob(os.path.join(ROOT, folder, "*.cpp"))
     sources = [s for s in sources if not s.endswith("_design.cpp")]
     assert len(sources) > 5, sources

@@ -1,5 +1,6 @@
 // conv2d: ConvParams of params.h. Input [1][h][w][ic], output [1][oh][ow][oc]; any channels, stride,
 // dilation and asymmetric padding; a 1-D convolution has height 1.
+#include "models/core/kernels/kernels.h"
 #include "models/core/ops/check.h"
 
 namespace lockstep::model {
@@ -14,7 +15,8 @@ Code prepare(const OperatorContext& c) {
     if (x.rank != 4 || y.rank != 4 || x.dim[0] != 1 || y.dim[0] != 1) return Code::invalid;
     if (!valid_window(p.window) || !valid_clamp(p.clamp)) return Code::out_of_range;
     const size_t taps = size_t(p.window.kernel_h) * size_t(p.window.kernel_w) * x.dim[3];
-    return check_channels(c.params, sizeof(ConvParams), y.dim[3], taps, taps, 1);
+    return check_channels(c.params, sizeof(ConvParams), y.dim[3], taps,
+                          [taps](const int8_t* w, size_t o, size_t k) { return int32_t(w[o * taps + k]); });
 }
 
 int32_t dot(const int8_t* x, const int8_t* w, int32_t n) {
@@ -31,7 +33,9 @@ int32_t total(const int8_t* w, int32_t n) {
     return sum;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void reference_conv2d(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
     const ConvParams& p = header<ConvParams>(c);
@@ -76,8 +80,10 @@ void eval(const OperatorContext& c) {
     }
 }
 
-}  // namespace
+void eval_conv2d(const OperatorContext& c) {
+    if (!kernels::conv2d(c)) reference_conv2d(c);
+}
 
-const Operator kConv2d = {kOpConv2d, "conv2d", prepare, eval};
+const Operator kConv2d = {kOpConv2d, "conv2d", prepare, eval_conv2d};
 
 }  // namespace lockstep::model

@@ -1,5 +1,6 @@
 // depthwise_conv2d: ConvParams of params.h. Output channel o reads input channel o / multiplier, where
 // multiplier = output channels / input channels; (k,1) and (1,k) kernels are ordinary cases.
+#include "models/core/kernels/kernels.h"
 #include "models/core/ops/check.h"
 
 namespace lockstep::model {
@@ -15,10 +16,14 @@ Code prepare(const OperatorContext& c) {
     if (x.dim[3] == 0 || y.dim[3] % x.dim[3] != 0) return Code::invalid;
     if (!valid_window(p.window) || !valid_clamp(p.clamp)) return Code::out_of_range;
     const size_t taps = size_t(p.window.kernel_h) * size_t(p.window.kernel_w);
-    return check_channels(c.params, sizeof(ConvParams), y.dim[3], taps, 1, y.dim[3]);
+    const size_t oc = y.dim[3];
+    return check_channels(c.params, sizeof(ConvParams), oc, taps,
+                          [oc](const int8_t* w, size_t o, size_t k) { return int32_t(w[k * oc + o]); });
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void reference_depthwise_conv2d(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
     const ConvParams& p = header<ConvParams>(c);
@@ -53,8 +58,10 @@ void eval(const OperatorContext& c) {
     }
 }
 
-}  // namespace
+void eval_depthwise_conv2d(const OperatorContext& c) {
+    if (!kernels::depthwise_conv2d(c)) reference_depthwise_conv2d(c);
+}
 
-const Operator kDepthwiseConv2d = {kOpDepthwiseConv2d, "depthwise_conv2d", prepare, eval};
+const Operator kDepthwiseConv2d = {kOpDepthwiseConv2d, "depthwise_conv2d", prepare, eval_depthwise_conv2d};
 
 }  // namespace lockstep::model

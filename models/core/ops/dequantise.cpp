@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "models/core/ops.h"
+#include "models/core/ops/params.h"
 
 namespace lockstep::model {
 namespace {
@@ -14,7 +14,9 @@ Code prepare(const OperatorContext& c) {
     return Code::ok;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_dequantise(const OperatorContext& c) {
     const Tensor& in = *c.input[0];
     const int8_t* q = static_cast<const int8_t*>(in.data);
     float* out = static_cast<float*>(c.output->data);
@@ -23,8 +25,6 @@ void eval(const OperatorContext& c) {
         out[i] = float(q[i] - in.zero_point) * in.scale;
 }
 
-}  // namespace
-
-const Operator kDequantise = {kOpDequantise, "dequantise", prepare, eval};
+const Operator kDequantise = {kOpDequantise, "dequantise", prepare, eval_dequantise};
 
 }  // namespace lockstep::model

@@ -26,6 +26,7 @@ Code prepare_add(const OperatorContext& c) {
     return valid_multiplier(p.output_multiplier, p.output_shift) ? Code::ok : Code::out_of_range;
 }
 
+}  // namespace
 void eval_add(const OperatorContext& c) {
     const AddParams& p = header<AddParams>(c);
     const size_t n = c.output->elements(), period = c.input[1]->elements();
@@ -41,6 +42,7 @@ void eval_add(const OperatorContext& c) {
                             c.output->zero_point, p.clamp.low, p.clamp.high);
     }
 }
+namespace {
 
 Code prepare_mul(const OperatorContext& c) {
     const Code code = check_int8<MulParams>(c, 2);
@@ -50,6 +52,7 @@ Code prepare_mul(const OperatorContext& c) {
     return valid_clamp(p.clamp) && valid_multiplier(p.multiplier, p.shift) ? Code::ok : Code::out_of_range;
 }
 
+}  // namespace
 void eval_mul(const OperatorContext& c) {
     const MulParams& p = header<MulParams>(c);
     const size_t n = c.output->elements(), period = c.input[1]->elements();
@@ -61,6 +64,7 @@ void eval_mul(const OperatorContext& c) {
         out[i] = requantise(product, p.multiplier, p.shift, c.output->zero_point, p.clamp.low, p.clamp.high);
     }
 }
+namespace {
 
 Code prepare_lookup(const OperatorContext& c) {
     const Code code = check_int8<LookupParams>(c, 1);
@@ -68,7 +72,8 @@ Code prepare_lookup(const OperatorContext& c) {
     return c.input[0]->elements() == c.output->elements() ? Code::ok : Code::invalid;
 }
 
-void eval_lookup(const OperatorContext& c) {
+}  // namespace
+void eval_lookup_table(const OperatorContext& c) {
     const int8_t* table = header<LookupParams>(c).table;
     const int8_t* in = i8(c.input[0]);
     int8_t* out = i8_out(c.output);
@@ -76,10 +81,8 @@ void eval_lookup(const OperatorContext& c) {
         out[i] = table[in[i] + 128];
 }
 
-}  // namespace
-
 const Operator kAdd = {kOpAdd, "add", prepare_add, eval_add};
 const Operator kMul = {kOpMul, "mul", prepare_mul, eval_mul};
-const Operator kLookupTable = {kOpLookupTable, "lookup_table", prepare_lookup, eval_lookup};
+const Operator kLookupTable = {kOpLookupTable, "lookup_table", prepare_lookup, eval_lookup_table};
 
 }  // namespace lockstep::model

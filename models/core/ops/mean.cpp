@@ -16,7 +16,9 @@ Code prepare(const OperatorContext& c) {
     return valid_multiplier(p.multiplier, p.shift) ? Code::ok : Code::out_of_range;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_mean(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const MeanParams& p = header<MeanParams>(c);
     const int32_t cells = int32_t(x.dim[1]) * x.dim[2], channels = x.dim[3];
@@ -33,8 +35,6 @@ void eval(const OperatorContext& c) {
     }
 }
 
-}  // namespace
-
-const Operator kMean = {kOpMean, "mean", prepare, eval};
+const Operator kMean = {kOpMean, "mean", prepare, eval_mean};
 
 }  // namespace lockstep::model

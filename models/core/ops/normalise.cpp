@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "models/core/ops.h"
+#include "models/core/ops/params.h"
 
 namespace lockstep::model {
 namespace {
@@ -30,7 +30,9 @@ Code prepare(const OperatorContext& c) {
     return Code::ok;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_normalise(const OperatorContext& c) {
     const size_t channels = c.input[0]->dim[c.input[0]->rank - 1];
     const float* in = static_cast<const float*>(c.input[0]->data);
     float* out = static_cast<float*>(c.output->data);
@@ -41,8 +43,6 @@ void eval(const OperatorContext& c) {
             *out++ = (*in++ - mean[i]) / deviation[i];
 }
 
-}  // namespace
-
-const Operator kNormalise = {kOpNormalise, "normalise", prepare, eval};
+const Operator kNormalise = {kOpNormalise, "normalise", prepare, eval_normalise};
 
 }  // namespace lockstep::model

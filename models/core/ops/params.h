@@ -32,12 +32,37 @@ struct ConvParams {
     int32_t reserved[2];
 };
 
-// fully_connected: int32 bias[out], multiplier[out], shift[out], int8 weights[out][in]; any rank, the
-// input is one row of `in` values. bias is folded as above.
+// How the weights of a fully connected layer lie; chosen for the target when the plan is made, read by
+// every target.
+enum class WeightLayout : int32_t {
+    rows = 0,   // int8 [out][in]
+    pairs = 1,  // Armv7E-M: [out / 4][in / 4][16], see pairs_at(); out and in are multiples of 4
+};
+
+// fully_connected: int32 bias[out], multiplier[out], shift[out], then weights; any rank, the input is one
+// row of `in` values. bias is folded as above.
 struct FullyConnectedParams {
     ClampParams clamp;
-    int32_t reserved[2];
+    int32_t layout;  // WeightLayout
+    int32_t reserved;
 };
+
+// Byte of input i and output o in WeightLayout::pairs. A halfword holds an even output's weight + 128 in
+// its low byte and the next output's weight in its high byte; four words make four outputs by four inputs:
+// outputs 0 and 1 of inputs 0 and 2, of 1 and 3, then outputs 2 and 3 alike. The sums come apart again when
+// an odd output's |weights| add up to less than kPairsLimit.
+constexpr int32_t kPairsLimit = 1 << 16;
+constexpr size_t pairs_at(size_t o, size_t i, size_t inputs) {
+    return (o / 4 * (inputs / 4) + i / 4) * 16 + (o % 4 / 2 * 2 + i % 2) * 4 + i % 4 / 2 * 2 + o % 2;
+}
+
+// Scratch that a convolution's fast kernels want; with less the reference runs.
+constexpr uint32_t conv_scratch_bytes(uint32_t taps) {
+    return 20 * ((taps + 3) / 4);
+}
+constexpr uint32_t depthwise_scratch_bytes(uint32_t taps, uint32_t channels) {
+    return 4 * taps + channels;
+}
 
 // max_pool, average_pool: only cells inside the input count; dilation is 1 for the average.
 struct PoolParams {
@@ -103,6 +128,34 @@ struct LookupParams {
 };
 
 // reshape has no parameters.
+
+// What each operator runs, for plans in source form (models/source_plan.h), which link only these.
+// REQUIRES: the operator's prepare() accepts the context.
+void eval_normalise(const OperatorContext& c);
+void eval_quantise(const OperatorContext& c);
+void eval_dequantise(const OperatorContext& c);
+void eval_conv2d(const OperatorContext& c);
+void eval_depthwise_conv2d(const OperatorContext& c);
+void eval_fully_connected(const OperatorContext& c);
+void eval_max_pool(const OperatorContext& c);
+void eval_average_pool(const OperatorContext& c);
+void eval_mean(const OperatorContext& c);
+void eval_softmax(const OperatorContext& c);
+void eval_add(const OperatorContext& c);
+void eval_mul(const OperatorContext& c);
+void eval_concat(const OperatorContext& c);
+void eval_pad(const OperatorContext& c);
+void eval_reshape(const OperatorContext& c);
+void eval_lookup_table(const OperatorContext& c);
+void eval_transpose(const OperatorContext& c);
+void eval_slice(const OperatorContext& c);
+
+// The plain C++ that is the contract; the eval functions above may run a faster twin (kernels/).
+void reference_conv2d(const OperatorContext& c);
+void reference_depthwise_conv2d(const OperatorContext& c);
+void reference_fully_connected(const OperatorContext& c);
+void reference_max_pool(const OperatorContext& c);
+void reference_average_pool(const OperatorContext& c);
 
 extern const Operator kConv2d;
 extern const Operator kDepthwiseConv2d;

@@ -1,5 +1,6 @@
 // max_pool and average_pool: PoolParams of params.h. Cells outside the input do not count; the average
 // divides by the number of those inside, ties away from zero, and does not rescale.
+#include "models/core/kernels/kernels.h"
 #include "models/core/ops/check.h"
 
 namespace lockstep::model {
@@ -82,7 +83,20 @@ void eval_pool(const OperatorContext& c) {
 
 }  // namespace
 
-const Operator kMaxPool = {kOpMaxPool, "max_pool", prepare_pool, eval_pool<Max>};
-const Operator kAveragePool = {kOpAveragePool, "average_pool", prepare_pool, eval_pool<Average>};
+void reference_max_pool(const OperatorContext& c) {
+    eval_pool<Max>(c);
+}
+void reference_average_pool(const OperatorContext& c) {
+    eval_pool<Average>(c);
+}
+void eval_max_pool(const OperatorContext& c) {
+    if (!kernels::max_pool(c)) reference_max_pool(c);
+}
+void eval_average_pool(const OperatorContext& c) {
+    if (!kernels::average_pool(c)) reference_average_pool(c);
+}
+
+const Operator kMaxPool = {kOpMaxPool, "max_pool", prepare_pool, eval_max_pool};
+const Operator kAveragePool = {kOpAveragePool, "average_pool", prepare_pool, eval_average_pool};
 
 }  // namespace lockstep::model

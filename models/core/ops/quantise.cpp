@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "models/core/ops.h"
+#include "models/core/ops/params.h"
 
 namespace lockstep::model {
 namespace {
@@ -26,7 +26,9 @@ int8_t quantised(float x, float scale, int32_t zero_point) {
     return int8_t(q < -128 ? -128 : q > 127 ? 127 : q);
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_quantise(const OperatorContext& c) {
     const float* in = static_cast<const float*>(c.input[0]->data);
     int8_t* out = static_cast<int8_t*>(c.output->data);
     const size_t n = c.output->elements();
@@ -34,8 +36,6 @@ void eval(const OperatorContext& c) {
         out[i] = quantised(in[i], c.output->scale, c.output->zero_point);
 }
 
-}  // namespace
-
-const Operator kQuantise = {kOpQuantise, "quantise", prepare, eval};
+const Operator kQuantise = {kOpQuantise, "quantise", prepare, eval_quantise};
 
 }  // namespace lockstep::model

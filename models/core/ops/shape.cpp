@@ -14,9 +14,11 @@ Code prepare_reshape(const OperatorContext& c) {
                                                                                        : Code::invalid;
 }
 
+}  // namespace
 void eval_reshape(const OperatorContext& c) {
     if (c.output->data != c.input[0]->data) memcpy(c.output->data, c.input[0]->data, c.output->bytes());
 }
+namespace {
 
 // PadParams: before[4] cells of the input's zero point; those after follow from the output's size.
 Code prepare_pad(const OperatorContext& c) {
@@ -32,6 +34,7 @@ Code prepare_pad(const OperatorContext& c) {
     return Code::ok;
 }
 
+}  // namespace
 void eval_pad(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
@@ -46,6 +49,7 @@ void eval_pad(const OperatorContext& c) {
                 memcpy(i8_out(&y) + at, in, x.dim[3]);
             }
 }
+namespace {
 
 // SliceParams: begin[4]; the end follows from the output's size.
 Code prepare_slice(const OperatorContext& c) {
@@ -61,6 +65,7 @@ Code prepare_slice(const OperatorContext& c) {
     return Code::ok;
 }
 
+}  // namespace
 void eval_slice(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
@@ -73,6 +78,7 @@ void eval_slice(const OperatorContext& c) {
                 memcpy(out, i8(&x) + (row + e + size_t(begin[2])) * x.dim[3] + size_t(begin[3]), y.dim[3]);
             }
 }
+namespace {
 
 // ConcatParams: 1 to 4 inputs along one axis.
 Code prepare_concat(const OperatorContext& c) {
@@ -92,6 +98,7 @@ Code prepare_concat(const OperatorContext& c) {
     return along == c.output->dim[axis] ? Code::ok : Code::invalid;
 }
 
+}  // namespace
 void eval_concat(const OperatorContext& c) {
     const int32_t axis = header<ConcatParams>(c).axis;
     size_t outer = 1;
@@ -105,6 +112,7 @@ void eval_concat(const OperatorContext& c) {
             out += run;
         }
 }
+namespace {
 
 // TransposeParams: output dimension d is input dimension axis[d].
 Code prepare_transpose(const OperatorContext& c) {
@@ -136,6 +144,7 @@ void transpose(const Tensor& x, const Tensor& y, const int32_t* axis) {
                                 f * stride[axis[3]]];
 }
 
+}  // namespace
 void eval_transpose(const OperatorContext& c) {
     const int32_t* axis = header<TransposeParams>(c).axis;
     switch (element_bytes(c.output->type)) {
@@ -147,8 +156,6 @@ void eval_transpose(const OperatorContext& c) {
             return transpose<uint32_t>(*c.input[0], *c.output, axis);
     }
 }
-
-}  // namespace
 
 const Operator kReshape = {kOpReshape, "reshape", prepare_reshape, eval_reshape};
 const Operator kPad = {kOpPad, "pad", prepare_pad, eval_pad};

@@ -72,7 +72,9 @@ Code prepare(const OperatorContext& c) {
     return Code::ok;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_softmax(const OperatorContext& c) {
     const SoftmaxParams& p = header<SoftmaxParams>(c);
     const size_t row = last_dim(*c.output);
     const int8_t* in = i8(c.input[0]);
@@ -98,8 +100,6 @@ void eval(const OperatorContext& c) {
     }
 }
 
-}  // namespace
-
-const Operator kSoftmax = {kOpSoftmax, "softmax", prepare, eval};
+const Operator kSoftmax = {kOpSoftmax, "softmax", prepare, eval_softmax};
 
 }  // namespace lockstep::model

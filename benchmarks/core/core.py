@@ -1,0 +1,175 @@
+"""The inference core's figures (./dev bench core): instructions per inference on a Cortex-M4F and a Cortex-M55,
+bytes of code and of memory. Each model of $LOCKSTEP_DATA/models becomes a plan in source form, runs bare in QEMU
+on its golden vectors - a wrong byte fails the benchmark - and instruction_count.c counts.
+
+  instructions  of one inference, from the call to the return; the same for every vector or the most of them
+  text_bytes    code and constant tables of kernels and runtime, linked with --gc-sections from the plan's run():
+                what is left without the plan's own weights and tensors, start-up and benchmark
+  ram_bytes     arena (tensors, input and output counted, and scratch) + static state + deepest stack of run()
+
+References are the peers' measured figures (CMSIS-NN called directly, GCC 12, the same QEMU machines and counter);
+its memory is its static buffers and its stack."""
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+BUILD = os.path.join(ROOT, "build")
+OUT = os.path.join(BUILD, "bench_core")
+DATA = os.environ.get("LOCKSTEP_DATA", os.path.join(ROOT, "..", "shared", "data"))
+MODELS = {"ad": "ad01_int8", "kws": "kws_ref_model", "imu": "imu", "eeg": "eeg"}
+BOARDS = {"m4f": ("mps2-an386", "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16", "cortex-m4"),
+          "m55": ("mps3-an547", "-mcpu=cortex-m55+nomve.fp -mfloat-abi=hard", "cortex-m55")}
+FLAGS = ("-O2 -g -mthumb -ffunction-sections -fdata-sections -ffp-contract=off -fno-tree-vectorize -std=c++17 "
+         "-fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit").split()
+CMSIS_NN = {
+    "m4f": {"ad": 579836, "kws": 7696008, "imu": 1826486, "eeg": 9424022},
+    "m55": {"ad": 146854, "kws": 1783418, "imu": 299348, "eeg": 3789109},  # GCC -O3
+    "text": {"ad": 4644, "kws": 22264, "imu": 17116, "eeg": 21784},
+    "ram": {"ad": 764 + 276, "kws": 16252 + 652, "imu": 6780 + 652, "eeg": 20508 + 652},
+}
+# Everything but code and constants that the plan's run() reaches goes elsewhere and is not counted.
+TEXT_SCRIPT = """SECTIONS {
+  .plan : { *(.rodata.lockstep_plan) }
+  .code : { *(.text .text.*) *(.rodata .rodata.*) }
+  .state : { *(.data .data.* .bss .bss.* COMMON) }
+  /DISCARD/ : { *(.ARM.exidx* .ARM.extab* .comment .init_array* .note*) }
+}
+"""
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout if command[0] != "qemu-system-arm" else done.stderr  # semihosting writes there
+
+
+def newer(target, *sources):
+    return os.path.exists(target) and all(os.path.getmtime(s) <= os.path.getmtime(target) for s in sources)
+
+
+def counter():
+    plugin = os.path.join(OUT, "libinstruction_count.so")
+    source = os.path.join(ROOT, "benchmarks/core/instruction_count.c")
+    if not newer(plugin, source):
+        run("gcc", "-O2", "-shared", "-fPIC", source, "-o", plugin)
+    return plugin
+
+
+def core_objects(board):
+    """The shared core, compiled as the firmware compiles it."""
+    folder = os.path.join(OUT, board)
+    os.makedirs(folder, exist_ok=True)
+    jobs = []
+    for part in ("dsp/base", "models/core/ops", "models/core/kernels"):
+        for name in sorted(os.listdir(os.path.join(ROOT, part))):
+            if name.endswith(".cpp"):
+                jobs.append((os.path.join(ROOT, part, name), os.path.join(folder, f"{part.replace('/', '_')}_{name}.o")))
+    jobs.append((os.path.join(ROOT, "embedded_target/chips/cortex_m.cpp"), os.path.join(folder, "start.o")))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda j: compile_to(board, j[0], j[1]), jobs))
+    return [o for _, o in jobs]
+
+
+def compile_to(board, source, target, *extra):
+    cache = ["ccache"] if subprocess.run(["which", "ccache"], capture_output=True).returncode == 0 else []
+    run(*cache, "arm-none-eabi-g++", *FLAGS, *BOARDS[board][1].split(), "-I", ROOT, *extra, "-c", source, "-o", target)
+
+
+def linker_script(board):
+    values = dict(re.findall(r"set\((\w+) ([\w-]+)\)",
+                             open(os.path.join(ROOT, "embedded_target/boards", BOARDS[board][0], "board.cmake")).read()))
+    script = open(os.path.join(ROOT, "embedded_target/cortex_m.ld.in")).read().replace("@name@", BOARDS[board][0])
+    path = os.path.join(OUT, board, "board.ld")
+    with open(path, "w") as f:
+        f.write(re.sub(r"@(\w+)@", lambda m: values[m.group(1)], script))
+    return path
+
+
+def link(board, elf, objects, *options):
+    run("arm-none-eabi-g++", *BOARDS[board][1].split(), "-mthumb", "-nostartfiles", "--specs=nano.specs",
+        "-Wl,--gc-sections", *options, *objects, "-o", elf)
+
+
+def symbols(elf):
+    return {name: int(value, 16) for value, _, name in
+            (line.split() for line in run("arm-none-eabi-nm", elf).splitlines() if len(line.split()) == 3)}
+
+
+def sections(elf):
+    return {f[0]: int(f[1]) for f in (line.split() for line in run("arm-none-eabi-size", "-A", elf).splitlines())
+            if len(f) == 3 and f[1].isdigit()}
+
+
+def measure(board, key, core, plugin):
+    machine, cpu, target = BOARDS[board]
+    stem = MODELS[key]
+    folder = os.path.join(OUT, board)
+    tflite = os.path.join(DATA, "models", stem + ".tflite")
+    arena = int(run(os.path.join(BUILD, "benchmarks/plan_to_source"), tflite, stem, folder, target))
+    model, harness = (os.path.join(folder, f"{key}_{n}.o") for n in ("model", "harness"))
+    compile_to(board, os.path.join(folder, stem + ".cpp"), model)
+    golden = [f'-D{n}="{os.path.join(DATA, "models", stem)}.{e}.i8"'
+              for n, e in (("GOLDEN_INPUT", "input"), ("GOLDEN_OUTPUT", "output"))]
+    compile_to(board, os.path.join(ROOT, "benchmarks/core/board.cpp"), harness, f"-DPLAN={stem}",
+               f'-DPLAN_HEADER="{stem}.h"', "-I", folder, *golden)
+    elf = os.path.join(folder, key + ".elf")
+    link(board, elf, [harness, model, *core], "-Wl,--build-id=sha1", "-Wl,-T," + linker_script(board))
+    sym = symbols(elf)
+    counts = os.path.join(folder, key + ".counts")
+    if os.path.exists(counts):
+        os.remove(counts)
+    said = run("qemu-system-arm", "-M", machine, "-nographic", "-semihosting", "-kernel", elf, "-plugin",
+               f"{plugin},begin={sym['count_begin']:#x},end={sym['count_end']:#x},out={counts}", timeout=300)
+    result = re.search(r"vectors (\d+) wrong (\d+) stack (\d+)", said)
+    if result is None or int(result[2]) != 0:
+        sys.exit(f"{board} {key}: the outputs are not the golden ones: {said!r}")
+    loop, *counted = (int(line) for line in open(counts))
+    # bx lr, movw, 1000 times subs and bne, bl: the counter is exact or the figures are not taken.
+    if loop != 1 + 1 + 2000 + 1:
+        sys.exit(f"the counter counts {loop} instructions in a loop of 2003")
+    script = os.path.join(folder, "text.ld")
+    with open(script, "w") as f:
+        f.write(TEXT_SCRIPT)
+    bare = os.path.join(folder, key + "_bare.elf")
+    run_symbol = next(n for n in sym if re.fullmatch(rf"_ZN8lockstep\d+{stem}3runEv", n))
+    link(board, bare, [model, *(o for o in core if not o.endswith("start.o"))], "-Wl,-T," + script,
+         f"-Wl,-e,{run_symbol}", "-Wl,-u," + run_symbol)
+    size = sections(bare)
+    return {"instructions": max(counted), "text": size[".code"], "ram": size[".state"] + int(result[3]),
+            "arena": arena, "stack": int(result[3]), "vectors": int(result[1])}
+
+
+def main():
+    os.makedirs(OUT, exist_ok=True)
+    only = set(sys.argv[1:])
+    plugin = counter()
+    figures = {}
+
+    def figure(key, value, unit, reference, name):
+        figures[key] = {"value": value, "unit": unit, "reference": name, "reference_value": reference,
+                        "ratio": value / reference}
+
+    for board in BOARDS:
+        if only and not only & {board, *MODELS}:
+            continue
+        core = core_objects(board)
+        for key in MODELS:
+            if only & set(MODELS) and key not in only:
+                continue
+            m = measure(board, key, core, plugin)
+            print(f"{board} {key}: {m}", file=sys.stderr)
+            figure(f"core.{board}.{key}.instructions", m["instructions"], "instructions",
+                   CMSIS_NN[board][key], "CMSIS-NN, GCC " + ("-O2" if board == "m4f" else "-O3"))
+            if board == "m4f":
+                figure(f"core.m4f.{key}.text_bytes", m["text"], "bytes", CMSIS_NN["text"][key], "CMSIS-NN")
+                figure(f"core.m4f.{key}.ram_bytes", m["ram"], "bytes", CMSIS_NN["ram"][key], "CMSIS-NN")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

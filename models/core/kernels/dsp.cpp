@@ -1,0 +1,22 @@
+#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#include "models/core/kernels/dsp.h"
+
+namespace lockstep::model::kernels {
+
+bool quick_channels(const ChannelArrays& a, size_t channels, size_t taps) {
+    constexpr int32_t kHalf = 1 << 29;  // of the room for the bias, the other for the products
+    if (taps >= size_t(kHalf >> 14)) return false;
+    for (size_t o = 0; o < channels; ++o)
+        if (a.shift[o] >= 0 || a.multiplier[o] < 1 << 30 || a.bias[o] >= kHalf || a.bias[o] <= -kHalf)
+            return false;
+    return true;
+}
+
+void clamp_bytes(int8_t* p, size_t n, const ClampParams& clamp) {
+    if (clamp.low == -128 && clamp.high == 127) return;
+    for (size_t i = 0; i < n; ++i)
+        p[i] = int8_t(model::clamp(p[i], clamp.low, clamp.high));
+}
+
+}  // namespace lockstep::model::kernels
+#endif

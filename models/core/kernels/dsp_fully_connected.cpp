@@ -1,0 +1,104 @@
+// fully_connected: weights in pairs of channels (WeightLayout::pairs) four channels at a time, else two.
+#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#include "models/core/kernels/dsp.h"
+
+namespace lockstep::model::kernels {
+namespace {
+
+inline uint32_t smlad(uint32_t x, uint32_t w, uint32_t sum) {
+    asm("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(x), "r"(w));
+    return sum;
+}
+
+// Halfwords hold 256 * b + (a + 128). f and e of two pairs of channels: f = sum of x * halfword,
+// e = sum of x * its low byte, so that b's sum is (f - e) / 256 and a's e - 128 * sum of x.
+inline const int8_t* dot_pairs(const int8_t* x, const int8_t* end, const int8_t* w, uint32_t f[2],
+                               uint32_t e[2]) {
+    uint32_t f0 = 0, e0 = 0, f1 = 0, e1 = 0;
+    asm volatile(
+        "1:\n"
+        "ldr r3, [%[x]], #4\n"
+        "ldmia %[w]!, {r8-r11}\n"
+        "sxtb16 r12, r3, ror #8\n"
+        "sxtb16 r3, r3\n"
+        "uxtb16 lr, r8\n"
+        "smlad %[f0], r3, r8, %[f0]\n"
+        "smlad %[e0], r3, lr, %[e0]\n"
+        "uxtb16 lr, r9\n"
+        "smlad %[f0], r12, r9, %[f0]\n"
+        "smlad %[e0], r12, lr, %[e0]\n"
+        "uxtb16 lr, r10\n"
+        "smlad %[f1], r3, r10, %[f1]\n"
+        "smlad %[e1], r3, lr, %[e1]\n"
+        "uxtb16 lr, r11\n"
+        "smlad %[f1], r12, r11, %[f1]\n"
+        "smlad %[e1], r12, lr, %[e1]\n"
+        "cmp %[x], %[end]\n"
+        "bne 1b\n"
+        : [x] "+r"(x), [w] "+r"(w), [f0] "+r"(f0), [e0] "+r"(e0), [f1] "+r"(f1), [e1] "+r"(e1)
+        : [end] "r"(end)
+        : "r3", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+    f[0] = f0;
+    f[1] = f1;
+    e[0] = e0;
+    e[1] = e1;
+    return w;
+}
+
+void run_pairs(const int8_t* x, size_t inputs, const ChannelArrays& a, size_t outputs, int32_t zero_point,
+               int8_t* y) {
+    uint32_t sum = 0;
+    for (size_t i = 0; i < inputs; i += 4) {
+        const uint32_t v = load4(x + i);
+        sum = smlad(even(v), 0x00010001, smlad(odd(v), 0x00010001, sum));
+    }
+    const int8_t* w = a.weights;
+    for (size_t o = 0; o < outputs; o += 4) {
+        uint32_t f[2], e[2];
+        w = dot_pairs(x, x + inputs, w, f, e);
+        for (size_t k = 0; k < 2; ++k) {
+            const size_t at = o + 2 * k;
+            const int32_t first = int32_t(e[k] - 128 * sum), second = int32_t(f[k] - e[k]) >> 8;
+            y[at] = quick(a.bias[at] + first, a.multiplier[at], a.shift[at], zero_point);
+            y[at + 1] = quick(a.bias[at + 1] + second, a.multiplier[at + 1], a.shift[at + 1], zero_point);
+        }
+    }
+}
+
+void run_rows(const int8_t* x, size_t inputs, const ChannelArrays& a, size_t outputs, int32_t zero_point,
+              int8_t* y) {
+    for (size_t o = 0; o < outputs; o += 2) {
+        const size_t last = o + 1 < outputs ? o + 1 : o;
+        const int8_t* w0 = a.weights + o * inputs;
+        const int8_t* w1 = a.weights + last * inputs;
+        uint32_t s0 = 0, s1 = 0;
+        size_t i = 0;
+        for (; i + 4 <= inputs; i += 4) {
+            const uint32_t v = load4(x + i), u0 = load4(w0 + i), u1 = load4(w1 + i);
+            s0 = smlad(odd(v), odd(u0), smlad(even(v), even(u0), s0));
+            s1 = smlad(odd(v), odd(u1), smlad(even(v), even(u1), s1));
+        }
+        for (; i < inputs; ++i) {
+            s0 += uint32_t(x[i] * w0[i]);
+            s1 += uint32_t(x[i] * w1[i]);
+        }
+        y[o] = quick(a.bias[o] + int32_t(s0), a.multiplier[o], a.shift[o], zero_point);
+        y[last] = quick(a.bias[last] + int32_t(s1), a.multiplier[last], a.shift[last], zero_point);
+    }
+}
+
+}  // namespace
+
+bool fully_connected(const OperatorContext& c) {
+    const FullyConnectedParams& p = header<FullyConnectedParams>(c);
+    const size_t inputs = c.input[0]->elements(), outputs = c.output->elements();
+    const ChannelArrays a = channel_arrays(c.params, sizeof(FullyConnectedParams), outputs);
+    if (!quick_channels(a, outputs, inputs)) return false;
+    const auto run = WeightLayout(p.layout) == WeightLayout::pairs ? run_pairs : run_rows;
+    run(i8(c.input[0]), inputs, a, outputs, c.output->zero_point, i8_out(c.output));
+    clamp_bytes(i8_out(c.output), outputs, p.clamp);
+    return true;
+}
+
+}  // namespace lockstep::model::kernels
+#endif

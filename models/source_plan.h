@@ -1,0 +1,26 @@
+// A plan as a C++ source: constant tensors, parameters and contexts, and one function that calls the
+// operators it names, so that a firmware links nothing else - no loader, no table of operators. The same
+// arithmetic as the blob. Any thread.
+#pragma once
+
+#include <string>
+
+#include "acquisition/error.h"
+#include "acquisition/loaded_plan.h"
+
+namespace lockstep {
+
+struct SourcePlan {
+    std::string header;
+    std::string source;
+    size_t arena_bytes = 0;
+};
+
+// `name` becomes the namespace (lockstep::NAME) and, with .h, the file the source includes. Input and
+// output are those of run_raw (models/run.h): a plan with int8 raw tensors begins behind its quantiser and
+// ends at its last layer, so that neither a float nor a byte of float tensors is left. The arena is laid
+// out again: a reshape shares its input's bytes.
+// Errors: usage, an operator that has no source form.
+Result<SourcePlan> plan_source(const PlanPtr& plan, const std::string& name);
+
+}  // namespace lockstep
