@@ -7,9 +7,6 @@
 namespace lockstep::model {
 namespace {
 
-// Kernels read weights in words: so many bytes behind the last weight must be readable.
-constexpr size_t kWeightsSlack = 16;
-
 template <typename T>
 void append(std::vector<uint8_t>* out, const T* data, size_t count) {
     const auto* bytes = reinterpret_cast<const uint8_t*>(data);
@@ -140,7 +137,6 @@ Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
             e.code = n.kind == NodeKind::conv2d ? kOpConv2d : kOpDepthwiseConv2d;
             e.params = params_of(ConvParams{n.window, clamp_of(n, out), {}});
             if (const Status s = append_channels(g, n, &e.params); !s) return tl::make_unexpected(s.error());
-            e.params.resize(e.params.size() + kWeightsSlack);
             const auto cells = uint32_t(n.window.kernel_h * n.window.kernel_w),
                        ic = uint32_t(in.shape.back());
             e.scratch = n.kind == NodeKind::conv2d ? conv_scratch_bytes(cells * ic)

@@ -90,13 +90,14 @@ bool conv2d(const OperatorContext& c) {
     const size_t taps = size_t(p.window.kernel_h) * size_t(p.window.kernel_w) * x.dim[3];
     const size_t groups = (taps + 3) / 4;
     const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
-    // Weights are read in fours: past the last channel's there must be something to read.
-    const size_t weights_end = sizeof(ConvParams) + 12 * channels + taps * (channels - 1) + 4 * groups;
-    if (c.scratch.size() < 20 * groups || c.params.size() < weights_end || !quick_channels(a, channels, taps))
+    if (c.scratch.size() < conv_scratch_bytes(uint32_t(taps)) || !quick_channels(a, channels, taps))
         return false;
     auto* wide = reinterpret_cast<uint32_t*>(c.scratch.data());
     auto* copy = reinterpret_cast<int8_t*>(wide + 4 * groups);
     const uint32_t* end = wide + 4 * groups;
+    // Weights are read in fours: behind the last channel's there must be something to read.
+    const int8_t* last_row = a.weights + (channels - 1) * taps;
+    if (taps % 4 != 0) last_row = static_cast<const int8_t*>(memcpy(copy + 4 * groups, last_row, taps));
     int8_t* out = i8_out(&y);
     int32_t oy = 0, ox = 0;
     for (size_t cell = 0; cell < cells; cell += 2, out += 2 * channels) {
@@ -113,7 +114,8 @@ bool conv2d(const OperatorContext& c) {
         for (size_t o = 0; o < channels; o += 2, w += 2 * taps) {
             const size_t last = o + 1 < channels ? o + 1 : o;
             int32_t sum[4];
-            dot_2x2(wide, w, w + (last - o) * taps, end, sum);
+            const int8_t* w1 = last + 1 == channels ? last_row : w + taps;
+            dot_2x2(wide, last == o ? w1 : w, w1, end, sum);
             for (size_t k = 0; k < 2; ++k) {
                 const size_t at = k == 0 ? o : last;
                 const int32_t bias = a.bias[at], m = a.multiplier[at], shift = a.shift[at];

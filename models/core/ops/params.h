@@ -58,7 +58,7 @@ constexpr size_t pairs_at(size_t o, size_t i, size_t inputs) {
 
 // Scratch that a convolution's fast kernels want; with less the reference runs.
 constexpr uint32_t conv_scratch_bytes(uint32_t taps) {
-    return 20 * ((taps + 3) / 4);
+    return (taps % 4 == 0 ? 20 : 24) * ((taps + 3) / 4);
 }
 constexpr uint32_t depthwise_scratch_bytes(uint32_t taps, uint32_t channels) {
     return 4 * taps + channels;
