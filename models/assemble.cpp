@@ -48,7 +48,7 @@ void append(std::vector<uint8_t>* out, const std::vector<T>& values) {
 }  // namespace
 
 Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit, const std::string& provenance,
-                                      Target target) {
+                                      Target target, const std::vector<std::string>& classes) {
     const Value& in = g.values[g.input];
     const size_t n = in.elements();
     const auto last = size_t(in.shape.back());
@@ -68,7 +68,12 @@ Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit, c
         names.push_back("y" + std::to_string(i));
         units.emplace_back();
     }
-    plan.set_scores(names, units, false);
+    if (!classes.empty() && classes.size() != names.size())
+        return fail(ErrorKind::usage,
+                    std::to_string(classes.size()) + " classes are named, the model has " +
+                        std::to_string(names.size()) + " outputs",
+                    g.name);
+    plan.set_scores(classes.empty() ? names : classes, units, !classes.empty());
     plan.set_provenance(provenance);
     return plan.finish();
 }
@@ -109,6 +114,22 @@ Result<std::vector<uint8_t>> stream_plan(const Graph& g, const Preprocessing& wa
     if (!done) return tl::make_unexpected(done.error());
     plan.set_scores(way.score_names, way.score_units, way.is_classifier());
     plan.set_provenance(provenance);
+    return plan.finish();
+}
+
+Result<std::vector<uint8_t>> window_plan(const Preprocessing& way) {
+    PlanBuilder plan(way.model);
+    const uint16_t x = plan.add_input(way.inputs.at(0).stream);
+    const auto channels = uint16_t(way.inputs[0].stream.channels.size());
+    const uint16_t q =
+        plan.add_tensor(ElementType::int8, {1, 1, uint16_t(way.inputs[0].stream.window), channels});
+    const uint16_t first = plan.add_tensor(ElementType::int8, {1, 1, 1, 1});
+    const uint16_t score = plan.add_tensor(ElementType::float32, {1, 1, 1, 1});
+    plan.add_operator(kOpQuantise, {x}, q, {}, "quantise", StageKind::quantised_input);
+    plan.add_operator(kOpSlice, {q}, first, std::vector<uint8_t>(sizeof(SliceParams), 0), "first",
+                      StageKind::layer);
+    plan.add_operator(kOpDequantise, {first}, score, {}, "score", StageKind::output);
+    plan.set_scores({"first"}, {""}, false);
     return plan.finish();
 }
 

@@ -9,12 +9,9 @@
 #include <optional>
 
 #include "models/assemble.h"
-#include "models/float_executor.h"
-#include "models/npy.h"
+#include "models/feed.h"
 #include "models/onnx_import.h"
 #include "models/plan_file.h"
-#include "models/quantiser.h"
-#include "models/rewrites.h"
 #include "models/run.h"
 #include "models/tflite_import.h"
 
@@ -23,46 +20,6 @@ namespace {
 
 using model::Graph;
 using model::Shape;
-using Windows = std::vector<std::vector<float>>;
-
-Result<std::vector<uint8_t>> read_file(const std::string& path) {
-    std::error_code code;
-    if (!std::filesystem::is_regular_file(path, code))
-        return fail(ErrorKind::usage, "there is no such file", path);
-    const auto size = std::filesystem::file_size(path, code);
-    if (code || size > model::kMaxModelFile)
-        return fail(ErrorKind::usage, "the model file is too large", path);
-    std::ifstream in(path, std::ios::binary);
-    std::vector<uint8_t> bytes(size);
-    if (!in.read(reinterpret_cast<char*>(bytes.data()), std::streamsize(size)))
-        return fail(ErrorKind::system, "cannot read the file", path);
-    return bytes;
-}
-
-// Windows of the file's layout, [n, channels, time] and so on, as the graph stores its input.
-Result<Windows> stored_windows(const NpyArray& array, const Shape& input, const std::string& layout,
-                               const std::string& where) {
-    size_t per = 1;
-    for (const int32_t d : input)
-        per *= size_t(d);
-    size_t given = 1;
-    for (size_t i = 1; i < array.shape.size(); ++i)
-        given *= array.shape[i];
-    if (array.shape.empty() || array.shape[0] == 0 || given != per)
-        return fail(
-            ErrorKind::usage,
-            "each window has " + std::to_string(given) + " values, the model takes " + std::to_string(per),
-            where);
-    // Channels-first in the file, channels-last in memory.
-    const bool first = input.size() == 4 && layout != "NTC";
-    const auto channels = size_t(input.back());
-    const size_t cells = per / channels;
-    Windows windows(array.shape[0], std::vector<float>(per));
-    for (size_t w = 0; w < windows.size(); ++w)
-        for (size_t i = 0; i < per; ++i)
-            windows[w][first ? (i % cells) * channels + i / cells : i] = array.values[w * per + i];
-    return windows;
-}
 
 size_t argmax(const float* v, size_t n) {
     return size_t(std::max_element(v, v + n) - v);
@@ -72,40 +29,95 @@ size_t argmax(const float* v, size_t n) {
 Status judge(const Graph& g, const std::vector<uint8_t>& raw, const Windows& windows, ConvertReport* report) {
     const auto plan = plan_from_bytes(raw);
     if (!plan) return tl::make_unexpected(plan.error());
-    std::vector<uint8_t> bytes;
-    for (const std::vector<float>& w : windows)
-        bytes.insert(bytes.end(), reinterpret_cast<const uint8_t*>(w.data()),
-                     reinterpret_cast<const uint8_t*>(w.data() + w.size()));
-    const auto out = run_raw(*plan, bytes);
-    if (!out) return tl::make_unexpected(out.error());
-    const size_t scores = (*plan)->plan.scores();
-    std::vector<float> got(out->size() / 4);
-    memcpy(got.data(), out->data(), out->size());
+    const auto got = score(*plan, windows);
+    if (!got) return tl::make_unexpected(got.error());
+    const std::vector<float> wanted = score_float(g, windows);
+    const size_t scores = got->scores, outputs = wanted.size() / windows.size();
     report->calibration_windows = windows.size();
-    report->macs = multiply_accumulates(g);
     for (size_t w = 0; w < windows.size(); ++w) {
-        const std::vector<float> wanted = model::run_float(g, windows[w])[g.output];
-        const float* scored = &got[w * scores];
-        report->same_decision += argmax(wanted.data(), scores) == argmax(scored, scores);
+        const float *x = &wanted[w * outputs], *y = &got->values[w * scores];
+        report->same_decision += argmax(x, scores) == argmax(y, scores);
         for (size_t i = 0; i < scores; ++i)
-            report->largest_error = std::max(report->largest_error, std::fabs(wanted[i] - scored[i]));
+            report->largest_error = std::max(report->largest_error, std::fabs(x[i] - y[i]));
     }
     return {};
 }
 
-std::string provenance_of(const ConvertRequest& request, const Graph& g, const ConvertReport& report) {
+std::string provenance_of(const ConvertRequest& request, const Graph& g, const ConvertReport& report,
+                          const WindowSet* windows) {
     nlohmann::json j = {{"source", std::filesystem::path(request.source).filename().string()},
+                        {"source_sha256", file_hash(request.source)},
                         {"macs", multiply_accumulates(g)},
                         {"arithmetic", "int8, weights per channel"}};
-    if (report.calibration_windows != 0) {
-        j["calibration_windows"] = report.calibration_windows;
-        j["same_decision"] = report.same_decision;
+    if (!request.tool.empty()) j["tool"] = request.tool;
+    if (!request.preprocessing.empty()) j["preprocessing_sha256"] = file_hash(request.preprocessing);
+    if (windows != nullptr) {
+        const model::QuantiserOptions& q = request.quantiser;
+        nlohmann::json c = {{"source", std::filesystem::path(windows->source).filename().string()},
+                            {"sha256", windows->sha256},
+                            {"windows", windows->count},
+                            {"same_decision", report.same_decision},
+                            {"method", model::range_method_name(q.method)},
+                            {"bias_correction", q.correct_bias}};
+        if (q.method == model::RangeMethod::percentile) c["clip"] = q.clip;
+        if (windows->part != "all" && !windows->part.empty()) c["part"] = windows->part;
+        const std::set<std::string> people(windows->people.begin(), windows->people.end());
+        if (!people.empty()) c["people"] = people;
+        j["calibration"] = std::move(c);
     }
-    return j.dump();
+    std::set<std::string> names;
+    for (const model::AppliedRewrite& r : report.rewrites)
+        names.insert(r.name);
+    if (!names.empty()) j["rewrites"] = names;
+    return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<std::optional<WindowSet>> calibration_of(const ConvertRequest& request) {
+    if (request.windows != nullptr) return *request.windows;
+    if (request.calibration.empty()) return std::nullopt;
+    std::string part = request.part;
+    auto set = read_windows(request.calibration, part.empty() ? "train" : part);
+    // A file that has no parts, and nobody asked for one, is taken whole.
+    if (!set && part.empty()) set = read_windows(request.calibration);
+    if (!set) return tl::make_unexpected(set.error());
+    return std::move(*set);
+}
+
+// What leaves the streams is in physical units: the plan's own normalisation comes before the network.
+void normalise(const PreprocessingInput& in, WindowSet* set) {
+    if (!in.standardise || !set->time_first) return;
+    const size_t channels = in.mean.size();
+    for (size_t i = 0; i < set->values.size(); ++i)
+        set->values[i] = (set->values[i] - in.mean[i % channels]) / in.deviation[i % channels];
+}
+
+// A network that takes [time, channels] as ONNX has it is kept the other way round here: turn the
+// stream's windows before it.
+void take_time_first(Graph* graph, const PreprocessingInput& in) {
+    Graph& g = *graph;
+    const Shape kept = g.values[g.input].shape;
+    const auto time = int32_t(in.stream.window), channels = int32_t(in.stream.channels.size());
+    if (in.layout != "NTC" || kept != Shape{1, 1, channels, time}) return;
+    model::Node turn;
+    turn.kind = model::NodeKind::transpose;
+    turn.name = "time-first";
+    turn.axes = {0, 1, 3, 2};
+    turn.output = g.input;
+    g.input = g.add_value(g.values[turn.output].name + ":stream", {1, 1, time, channels});
+    turn.inputs = {g.input};
+    g.values[g.input].scale = g.values[turn.output].scale;
+    g.values[g.input].zero_point = g.values[turn.output].zero_point;
+    g.nodes.insert(g.nodes.begin(), std::move(turn));
 }
 
 Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const std::vector<uint8_t>& file,
                                           model::Target target, ConvertReport* report) {
+    for (const std::string& name : request.without) {
+        bool known = false;
+        for (const model::RewriteInfo& r : model::rewrite_list())
+            known = known || name == r.name;
+        if (!known) return fail(ErrorKind::usage, "no rewrite has this name", name, "see --list-rewrites");
+    }
     auto graph = model::import_onnx(Bytes(file.data(), file.size()), request.source);
     if (!graph) return tl::make_unexpected(graph.error());
     std::optional<Preprocessing> way;
@@ -119,24 +131,36 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
     graph->name = !request.name.empty() ? request.name
                   : way                 ? way->model
                                         : std::filesystem::path(request.source).stem().string();
-    if (request.calibration.empty())
-        return fail(ErrorKind::usage, "a float model needs calibration windows", request.source,
-                    "give --calibration FILE.npy with typical inputs");
-    simplify(&*graph);
-    const auto array = read_npy(request.calibration, "inputs");
-    if (!array) return tl::make_unexpected(array.error());
-    const auto windows = stored_windows(*array, graph->values[graph->input].shape,
-                                        way ? way->inputs[0].layout : "", request.calibration);
-    if (!windows) return tl::make_unexpected(windows.error());
-    if (const Status s = quantise(&*graph, *windows, {request.clip}); !s)
+    if (way) take_time_first(&*graph, way->inputs[0]);
+    report->rewrites = simplify(&*graph, request.without);
+
+    auto set = calibration_of(request);
+    if (!set) return tl::make_unexpected(set.error());
+    Windows windows;
+    if (*set) {
+        // A flat network behind a stream keeps the stream's order.
+        const bool flat = graph->values[graph->input].shape.size() == 2;
+        if (way && (*set)->time_first && !(*set)->filtered && !way->inputs[0].stream.sections.empty())
+            return fail(
+                ErrorKind::usage, "the model filters its stream, the dataset holds windows cut before that",
+                (*set)->source, "calibrate with a session, or with NumPy windows as the network takes them");
+        if (way) normalise(way->inputs[0], &**set);
+        auto kept = arranged(**set, order_of(*graph, !flat && !(way && way->inputs[0].layout == "NTC")));
+        if (!kept) return tl::make_unexpected(kept.error());
+        windows = std::move(*kept);
+    }
+    if (const Status s = quantise(&*graph, windows, request.quantiser); !s)
         return tl::make_unexpected(s.error());
 
-    const auto raw = raw_plan(*graph, "float32", "{}", target);
-    if (!raw) return raw;
-    if (const Status s = judge(*graph, *raw, *windows, report); !s) return tl::make_unexpected(s.error());
-    const std::string provenance = provenance_of(request, *graph, *report);
+    if (!windows.empty()) {
+        const auto raw = raw_plan(*graph, "float32", "{}", target);
+        if (!raw) return raw;
+        if (const Status s = judge(*graph, *raw, windows, report); !s) return tl::make_unexpected(s.error());
+    }
+    report->macs = multiply_accumulates(*graph);
+    const std::string provenance = provenance_of(request, *graph, *report, *set ? &**set : nullptr);
     return way ? stream_plan(*graph, *way, provenance, target)
-               : raw_plan(*graph, "float32", provenance, target);
+               : raw_plan(*graph, "float32", provenance, target, request.classes);
 }
 
 Result<std::vector<uint8_t>> convert_tflite(const ConvertRequest& request, const std::vector<uint8_t>& file,
@@ -145,8 +169,8 @@ Result<std::vector<uint8_t>> convert_tflite(const ConvertRequest& request, const
     if (!graph) return tl::make_unexpected(graph.error());
     graph->name = request.name.empty() ? std::filesystem::path(request.source).stem().string() : request.name;
     report->macs = multiply_accumulates(*graph);
-    const std::string provenance = provenance_of(request, *graph, *report);
-    if (request.preprocessing.empty()) return raw_plan(*graph, "int8", provenance, target);
+    const std::string provenance = provenance_of(request, *graph, *report, nullptr);
+    if (request.preprocessing.empty()) return raw_plan(*graph, "int8", provenance, target, request.classes);
     const auto way = read_preprocessing(request.preprocessing);
     if (!way) return tl::make_unexpected(way.error());
     return stream_plan(*graph, *way, provenance, target);
@@ -169,17 +193,34 @@ const std::vector<std::string>& known_targets() {
     return names;
 }
 
+Result<std::vector<uint8_t>> read_model_file(const std::string& path) {
+    std::error_code code;
+    if (!std::filesystem::is_regular_file(path, code))
+        return fail(ErrorKind::usage, "there is no such file", path);
+    const auto size = std::filesystem::file_size(path, code);
+    if (code || size > model::kMaxModelFile)
+        return fail(ErrorKind::usage, "the model file is too large", path);
+    std::ifstream in(path, std::ios::binary);
+    std::vector<uint8_t> bytes(size);
+    if (!in.read(reinterpret_cast<char*>(bytes.data()), std::streamsize(size)))
+        return fail(ErrorKind::system, "cannot read the file", path);
+    return bytes;
+}
+
+bool is_tflite(const std::vector<uint8_t>& file) {
+    return file.size() >= 8 && memcmp(file.data() + 4, "TFL3", 4) == 0;
+}
+
 Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertReport* report) {
     ConvertReport unused;
     if (report == nullptr) report = &unused;
     *report = {};
     const auto target = target_of(request.target);
     if (!target) return tl::make_unexpected(target.error());
-    const auto file = read_file(request.source);
+    const auto file = read_model_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
-    const bool tflite = file->size() >= 8 && memcmp(file->data() + 4, "TFL3", 4) == 0;
-    auto bytes = tflite ? convert_tflite(request, *file, *target, report)
-                        : convert_onnx(request, *file, *target, report);
+    auto bytes = is_tflite(*file) ? convert_tflite(request, *file, *target, report)
+                                  : convert_onnx(request, *file, *target, report);
     if (!bytes) return bytes;
     const auto plan = plan_from_bytes(*bytes, request.source);
     if (!plan) return tl::make_unexpected(plan.error());

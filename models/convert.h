@@ -10,18 +10,27 @@
 #include <vector>
 
 #include "acquisition/error.h"
+#include "models/quantiser.h"
+#include "models/rewrites.h"
+#include "models/windows.h"
 
 namespace lockstep {
 
 struct ConvertRequest {
     std::string source;         // .onnx or .tflite; told apart by their content
     std::string preprocessing;  // "lockstep-preprocessing" JSON, may be empty
-    std::string calibration;    // .npy, or .npz with one array or one named "inputs": float32 [n, ...]
-    std::string name;           // of the plan; empty: the preprocessing's, else the file's
+    // A training dataset in physical units, or NumPy windows as the network itself takes them, after any
+    // normalisation (models/windows.h). Quantised sources need none.
+    std::string calibration;
+    std::string part;                    // of a dataset; "" = "train" when it is split, else all
+    const WindowSet* windows = nullptr;  // instead of `calibration`: from a session
+    std::vector<std::string> classes;    // of a network without preprocessing: its outputs are classes
+    std::string name;                    // of the plan; empty: the preprocessing's, else the file's
+    model::QuantiserOptions quantiser;
+    std::set<std::string> without;  // names of rewrites
+    std::string tool;               // for the provenance, "lockstep 0.1.0"
     // Whose kernels the weights are laid out for: "any", or one of known_targets(). Bits do not depend on it.
     std::string target = "any";
-    // Share of the calibration values at each end that may be clipped; 0 keeps the whole range.
-    double clip = 0;
 };
 
 struct ConvertReport {
@@ -29,11 +38,16 @@ struct ConvertReport {
     size_t same_decision = 0;  // windows where the int8 plan and the float network have one argmax
     float largest_error = 0;   // of a score, in the unit of the scores
     uint64_t macs = 0;
+    std::vector<model::AppliedRewrite> rewrites;
 };
 
 const std::vector<std::string>& known_targets();
 
 // The bytes of the plan. `report`, when given, compares the plan with the float network.
 Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertReport* report = nullptr);
+
+// A whole file, at most of the size a model may have.
+Result<std::vector<uint8_t>> read_model_file(const std::string& path);
+bool is_tflite(const std::vector<uint8_t>& file);
 
 }  // namespace lockstep

@@ -4,23 +4,10 @@
 #include <cmath>
 #include <numeric>
 
-#include "models/float_executor.h"
 #include "models/lower.h"
 
 namespace lockstep::model {
 namespace {
-
-struct Range {
-    float low = 0, high = 0;  // 0 is always inside: padding and ReLU must be exact
-    void include(float v) {
-        low = std::min(low, v);
-        high = std::max(high, v);
-    }
-    void include(const Range& r) {
-        include(r.low);
-        include(r.high);
-    }
-};
 
 // Values of operators that only move or select data share one scale.
 bool keeps_scale(NodeKind kind) {
@@ -42,25 +29,7 @@ class Groups {
     std::vector<size_t> parent_;
 };
 
-// The range of one window's values without the share that may be clipped.
-Range range_of(std::vector<float> values, double clip) {
-    Range r;
-    if (values.empty()) return r;
-    const auto skip = std::min(size_t(clip * double(values.size())), (values.size() - 1) / 2);
-    if (skip > 0) {
-        std::nth_element(values.begin(), values.begin() + long(skip), values.end());
-        const float low = values[skip];
-        std::nth_element(values.begin(), values.end() - long(skip) - 1, values.end());
-        r.include(low);
-        r.include(values[values.size() - 1 - skip]);
-        return r;
-    }
-    for (const float v : values)
-        r.include(v);
-    return r;
-}
-
-void set_scale(const Range& r, Value* value) {
+void set_scale(const ValueRange& r, Value* value) {
     const float span = r.high - r.low;
     value->scale = span > 1e-30f ? span / 255.0f : 1.0f / 255.0f;
     value->zero_point = clamp(int32_t(std::round(-128.0f - r.low / value->scale)), -128, 127);
@@ -72,6 +41,7 @@ void quantise_weights(const Graph& g, Node* n) {
     const auto at = [&](size_t o, size_t k) {
         return n->kind == NodeKind::depthwise_conv2d ? k * channels + o : o * taps + k;
     };
+    const std::vector<float> given = n->weight_scale;
     n->weight_scale.assign(channels, 1.0f);
     n->quantised_bias.assign(channels, 0);
     n->quantised_weights.assign(n->weights.size(), 0);
@@ -82,7 +52,7 @@ void quantise_weights(const Graph& g, Node* n) {
         // A bias far larger than its weights needs a coarser scale to stay within 32 bits.
         const double for_bias = std::fabs(double(n->bias[o])) / (in_scale * double(1 << 29));
         const double scale = std::max({largest / 127.0, for_bias, 1e-12});
-        n->weight_scale[o] = float(scale);
+        n->weight_scale[o] = given.empty() ? float(scale) : given[given.size() == 1 ? 0 : o];
         for (size_t k = 0; k < taps; ++k)
             n->quantised_weights[at(o, k)] = int8_t(clamp(
                 int32_t(std::lround(double(n->weights[at(o, k)]) / double(n->weight_scale[o]))), -127, 127));
@@ -91,43 +61,137 @@ void quantise_weights(const Graph& g, Node* n) {
     }
 }
 
+// Element `k` of the weights of output channel `o` meets this element of the input's means.
+size_t input_of(const Node& n, size_t o, size_t k, size_t channels, size_t inputs) {
+    return n.kind == NodeKind::depthwise_conv2d ? o / (channels / inputs) : k % inputs;
+}
+
+void correct_bias(const Graph& g, const std::vector<double>& mean, Node* n) {
+    const size_t channels = n->bias.size(), taps = n->weights.size() / channels;
+    const double in_scale = double(g.values[n->inputs[0]].scale);
+    for (size_t o = 0; o < channels; ++o) {
+        const double scale = double(n->weight_scale[o]);
+        double error = 0;
+        for (size_t k = 0; k < taps; ++k) {
+            const size_t at = n->kind == NodeKind::depthwise_conv2d ? k * channels + o : o * taps + k;
+            error += (scale * double(n->quantised_weights[at]) - double(n->weights[at])) *
+                     mean[input_of(*n, o, k, channels, mean.size())];
+        }
+        const double moved = double(n->quantised_bias[o]) - error / (in_scale * scale);
+        if (std::fabs(moved) < double(1 << 30)) n->quantised_bias[o] = int32_t(std::llround(moved));
+    }
+}
+
+bool same_scale(const Value& a, const Value& b) {
+    return a.scale == b.scale && a.zero_point == b.zero_point;
+}
+
+// A node that keeps scales, between values whose scales are given and differ, gets a conversion before it.
+void convert_between(Graph* graph) {
+    Graph& g = *graph;
+    for (size_t i = 0; i < g.nodes.size(); ++i) {
+        const Value out = g.values[g.nodes[i].output];
+        if (!keeps_scale(g.nodes[i].kind) || !(out.scale > 0)) continue;
+        for (size_t k = 0; k < g.nodes[i].inputs.size(); ++k) {
+            const size_t from = g.nodes[i].inputs[k];
+            const Value in = g.values[from];
+            if (!(in.scale > 0) || same_scale(in, out)) continue;
+            Node n;
+            n.kind = NodeKind::unary;
+            n.name = g.nodes[i].name + ":scale";
+            n.inputs = {from};
+            n.function = [](float x) { return x; };
+            n.output = g.add_value(n.name, in.shape);
+            g.values[n.output].scale = out.scale;
+            g.values[n.output].zero_point = out.zero_point;
+            g.nodes[i].inputs[k] = n.output;
+            g.nodes.insert(g.nodes.begin() + long(i), std::move(n));
+            ++i;
+        }
+    }
+}
+
+// The engine's softmax has one output scale; another that the file states is a table behind it.
+void convert_behind_softmax(Graph* graph) {
+    Graph& g = *graph;
+    for (size_t i = 0; i < g.nodes.size(); ++i) {
+        const size_t out = g.nodes[i].output;
+        const Value stated = g.values[out];
+        if (g.nodes[i].kind != NodeKind::softmax || !(stated.scale > 0) ||
+            (stated.scale == 1.0f / 256.0f && stated.zero_point == -128))
+            continue;
+        Node n;
+        n.kind = NodeKind::unary;
+        n.name = g.nodes[i].name + ":scale";
+        n.function = [](float x) { return x; };
+        n.output = out;
+        const size_t own = g.add_value(n.name, stated.shape);
+        n.inputs = {own};
+        g.nodes[i].output = own;
+        g.nodes.insert(g.nodes.begin() + long(i) + 1, std::move(n));
+    }
+}
+
 }  // namespace
 
 Status quantise(Graph* graph, const std::vector<std::vector<float>>& inputs,
                 const QuantiserOptions& options) {
     Graph& g = *graph;
-    if (inputs.empty()) return fail(ErrorKind::usage, "there are no calibration windows", g.name);
-    std::vector<Range> range(g.values.size());
-    for (const std::vector<float>& input : inputs) {
-        const std::vector<std::vector<float>> values = run_float(g, input);
-        for (size_t v = 0; v < values.size(); ++v) {
-            for (const float x : values[v])
-                if (!std::isfinite(x))
-                    return fail(ErrorKind::usage, "not a finite number in the calibration", g.values[v].name);
-            range[v].include(range_of(values[v], options.clip));
-        }
-    }
+    convert_between(graph);
+    convert_behind_softmax(graph);
     Groups groups(g.values.size());
     for (const Node& n : g.nodes)
         if (keeps_scale(n.kind))
             for (const size_t i : n.inputs)
                 groups.join(i, n.output);
-    for (size_t v = 0; v < range.size(); ++v)
-        range[groups.of(v)].include(range[v]);
-    for (size_t v = 0; v < range.size(); ++v)
-        set_scale(range[groups.of(v)], &g.values[v]);
+    std::vector<bool> used(g.values.size(), false), given(g.values.size(), false);
+    used[g.input] = true;
+    for (const Node& n : g.nodes)
+        used[n.output] = true;
+    for (size_t v = 0; v < g.values.size(); ++v) {
+        if (!(g.values[v].scale > 0)) continue;
+        Value& leader = g.values[groups.of(v)];
+        leader.scale = g.values[v].scale;
+        leader.zero_point = g.values[v].zero_point;
+        given[groups.of(v)] = true;
+    }
     for (const Node& n : g.nodes)
         if (n.kind == NodeKind::softmax) {
             if (groups.of(n.output) == groups.of(n.inputs[0]))
                 return fail(ErrorKind::usage, "input and output of a softmax share a scale", n.name);
-            for (size_t v = 0; v < range.size(); ++v)
-                if (groups.of(v) == groups.of(n.output)) {
-                    g.values[v].scale = 1.0f / 256.0f;
-                    g.values[v].zero_point = -128;
-                }
+            Value& leader = g.values[groups.of(n.output)];
+            leader.scale = 1.0f / 256.0f;
+            leader.zero_point = -128;
+            given[groups.of(n.output)] = true;
         }
+    Calibration calibration;
+    if (inputs.empty()) {
+        std::string open;
+        for (size_t v = 0; v < g.values.size(); ++v)
+            if (used[v] && !given[groups.of(v)]) open += (open.empty() ? "" : ", ") + g.values[v].name;
+        if (!open.empty())
+            return fail(ErrorKind::usage, "no calibration windows, and the file states no scale of " + open,
+                        g.name, "give --calibration FILE with typical inputs");
+    } else {
+        auto found = calibrate(g, inputs, options.method, options.clip);
+        if (!found) return tl::make_unexpected(found.error());
+        calibration = std::move(*found);
+        std::vector<ValueRange> range(g.values.size());
+        for (size_t v = 0; v < range.size(); ++v)
+            range[groups.of(v)].include(calibration.range[v]);
+        for (size_t v = 0; v < range.size(); ++v)
+            if (groups.of(v) == v && !given[v]) set_scale(range[v], &g.values[v]);
+    }
+    for (size_t v = 0; v < g.values.size(); ++v) {
+        const Value leader = g.values[groups.of(v)];
+        g.values[v].scale = leader.scale > 0 ? leader.scale : 1.0f;
+        g.values[v].zero_point = leader.zero_point;
+    }
     for (Node& n : g.nodes)
-        if (n.has_weights()) quantise_weights(g, &n);
+        if (n.has_weights()) {
+            quantise_weights(g, &n);
+            if (options.correct_bias && !inputs.empty()) correct_bias(g, calibration.mean[n.inputs[0]], &n);
+        }
     return {};
 }
 

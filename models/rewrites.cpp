@@ -11,15 +11,34 @@ namespace {
 
 class Rewriter {
   public:
-    explicit Rewriter(Graph* graph) : g_(*graph) {}
+    using Step = bool (Rewriter::*)();
+    struct Rewrite {
+        RewriteInfo info;
+        std::vector<Step> steps;
+    };
+    static const std::vector<Rewrite>& all();
 
-    void run() {
-        while (fold_affine_back() || fold_affine_forward() || fold_clip() || fold_pad() || bypass_moves() ||
-               merge_reshapes()) {
+    Rewriter(Graph* graph, const std::set<std::string>& without) : g_(*graph), without_(without) {}
+
+    std::vector<AppliedRewrite> run() {
+        while (once()) {
         }
+        return std::move(applied_);
     }
 
   private:
+    bool once() {
+        for (const Rewrite& r : all()) {
+            if (without_.count(r.info.name) != 0) continue;
+            for (const Step step : r.steps)
+                if ((this->*step)()) {
+                    applied_.push_back({r.info.name, touched_});
+                    return true;
+                }
+        }
+        return false;
+    }
+
     // The node that computes the value, when nobody else reads it.
     Node* only_producer(size_t value) {
         if (value == g_.output || g_.consumers(value).size() != 1) return nullptr;
@@ -48,6 +67,12 @@ class Rewriter {
 
     void remove(size_t index) {
         const size_t from = g_.nodes[index].output, to = g_.nodes[index].inputs[0];
+        touched_ = g_.nodes[index].name;
+        // A scale that the file states belongs to what is left.
+        if (g_.values[from].scale > 0) {
+            g_.values[to].scale = g_.values[from].scale;
+            g_.values[to].zero_point = g_.values[from].zero_point;
+        }
         for (Node& n : g_.nodes)
             std::replace(n.inputs.begin(), n.inputs.end(), from, to);
         if (g_.output == from) g_.output = to;
@@ -66,6 +91,7 @@ class Rewriter {
             Node* p = producer_behind_shape(a.inputs[0], channels);
             if (p == nullptr || !p->has_weights() || !unclamped(*p) || p->bias.size() != channels) continue;
             const size_t taps = p->weights.size() / channels;
+            p->weight_scale.clear();
             for (size_t o = 0; o < channels; ++o) {
                 for (size_t k = 0; k < taps; ++k)
                     p->weights[p->kind == NodeKind::depthwise_conv2d ? k * channels + o : o * taps + k] *=
@@ -100,6 +126,7 @@ class Rewriter {
             if (layer == nullptr || (layer->kind != NodeKind::fully_connected && !unpadded_conv(*layer)))
                 continue;
             const size_t outputs = layer->bias.size(), taps = layer->weights.size() / outputs;
+            layer->weight_scale.clear();
             for (size_t o = 0; o < outputs; ++o)
                 for (size_t k = 0; k < taps; ++k) {
                     float& w = layer->weights[o * taps + k];
@@ -180,6 +207,7 @@ class Rewriter {
                 for (size_t k = 0; k < count; ++k)
                     weights[o * count + size_t(places[k])] = n.weights[o * count + k];
             n.weights = std::move(weights);
+            touched_ = move->name;
             const size_t gone = move->output;
             n.inputs[0] = move->inputs[0];
             for (size_t i = 0; i < g_.nodes.size(); ++i)
@@ -203,6 +231,7 @@ class Rewriter {
             const Node* p = only_producer(n.inputs[0]);
             if (p == nullptr || p->kind != NodeKind::reshape) continue;
             const size_t middle = n.inputs[0];
+            touched_ = p->name;
             n.inputs[0] = p->inputs[0];
             for (size_t k = 0; k < g_.nodes.size(); ++k)
                 if (g_.nodes[k].output == middle) {
@@ -214,8 +243,164 @@ class Rewriter {
         return false;
     }
 
+    // Two moves that undo each other.
+    bool cancel_transposes() {
+        for (size_t i = 0; i < g_.nodes.size(); ++i) {
+            Node& n = g_.nodes[i];
+            if (n.kind != NodeKind::transpose) continue;
+            const Node* p = only_producer(n.inputs[0]);
+            if (p == nullptr || p->kind != NodeKind::transpose) continue;
+            const size_t source = p->inputs[0];
+            if (g_.values[source].shape != g_.values[n.output].shape) continue;
+            bool identity = true;
+            for (size_t d = 0; d < 4; ++d)
+                identity = identity && p->axes[size_t(n.axes[d])] == int32_t(d);
+            if (!identity) continue;
+            const size_t first = n.inputs[0];
+            n.inputs[0] = source;
+            remove(i);
+            erase_producer(first);
+            return true;
+        }
+        return false;
+    }
+
+    void erase_producer(size_t value) {
+        for (size_t k = 0; k < g_.nodes.size(); ++k)
+            if (g_.nodes[k].output == value) {
+                g_.nodes.erase(g_.nodes.begin() + long(k));
+                return;
+            }
+    }
+
+    // A temporal filter of one input channel, then a spatial one that spans the height: both are linear, so
+    // the spatial one may go first, where it leaves fewer rows to filter.
+    bool spatial_first() {
+        for (size_t i = 0; i < g_.nodes.size(); ++i) {
+            Node& spatial = g_.nodes[i];
+            if (spatial.kind != NodeKind::depthwise_conv2d) continue;
+            Node* temporal = only_producer(spatial.inputs[0]);
+            if (temporal == nullptr || temporal->kind != NodeKind::conv2d || !unclamped(*temporal)) continue;
+            const Shape in = g_.values[temporal->inputs[0]].shape;
+            const Shape middle = g_.values[temporal->output].shape;
+            const Shape out = g_.values[spatial.output].shape;
+            const WindowParams t = temporal->window, s = spatial.window;
+            const bool along_time = in[3] == 1 && t.kernel_h == 1 && t.stride_h == 1 && t.pad_top == 0;
+            const bool across = s.kernel_h == in[1] && s.kernel_w == 1 && s.stride_w == 1 && s.pad_top == 0 &&
+                                s.pad_left == 0 && s.dilation_h == 1 && out[1] == 1 && out[2] == middle[2];
+            if (!along_time || !across || in[1] == 1) continue;
+            const auto rows = size_t(in[1]), taps = size_t(t.kernel_w), filters = size_t(middle[3]),
+                       outputs = size_t(out[3]);
+            const size_t before = rows * size_t(middle[2]) * filters * taps + rows * size_t(out[2]) * outputs;
+            const size_t after = rows * size_t(in[2]) * outputs + size_t(out[2]) * outputs * taps;
+            if (after >= before) continue;
+            swap_filters(temporal, &spatial, rows, taps, filters, outputs);
+            return true;
+        }
+        return false;
+    }
+    void swap_filters(Node* temporal, Node* spatial, size_t rows, size_t taps, size_t filters,
+                      size_t outputs) {
+        const std::vector<float> t = temporal->weights, s = spatial->weights;  // [f][k], [h][o]
+        const std::vector<float> t_bias = temporal->bias;
+        const WindowParams time = temporal->window;
+        std::vector<float> first(outputs * rows), then(taps * outputs), bias(outputs);
+        for (size_t o = 0; o < outputs; ++o) {
+            const size_t f = o / (outputs / filters);
+            float sum = 0;
+            for (size_t h = 0; h < rows; ++h) {
+                first[o * rows + h] = s[h * outputs + o];
+                sum += s[h * outputs + o];
+            }
+            for (size_t k = 0; k < taps; ++k)
+                then[k * outputs + o] = t[f * taps + k];
+            bias[o] = spatial->bias[o] + t_bias[f] * sum;
+        }
+        touched_ = spatial->name;
+        std::swap(temporal->name, spatial->name);
+        temporal->window = {int32_t(rows), 1, 1, 1, 1, 1, 0, 0};
+        temporal->weights = std::move(first);
+        temporal->bias.assign(outputs, 0.0f);
+        temporal->weight_scale.clear();
+        Value& between = g_.values[temporal->output];
+        between.shape = {1, 1, g_.values[temporal->inputs[0]].shape[2], int32_t(outputs)};
+        between.scale = 0;
+        spatial->window = time;
+        spatial->weights = std::move(then);
+        spatial->bias = std::move(bias);
+        spatial->weight_scale.clear();
+    }
+
+    // A filter over all rows of a turned signal is a filter over the channels of the signal as it was.
+    bool unturn_spatial() {
+        for (Node& n : g_.nodes) {
+            if (n.kind != NodeKind::conv2d || n.window.kernel_w != 1 || n.window.stride_w != 1 ||
+                n.window.pad_top != 0 || n.window.pad_left != 0)
+                continue;
+            const Shape turned = g_.values[n.inputs[0]].shape;
+            if (turned[3] != 1 || n.window.kernel_h != turned[1] || turned[1] == 1) continue;
+            size_t value = n.inputs[0];
+            std::vector<size_t> gone;
+            const Node* p = only_producer(value);
+            for (; p != nullptr && p->kind == NodeKind::reshape; p = only_producer(value)) {
+                gone.push_back(value);
+                value = p->inputs[0];
+            }
+            if (p == nullptr || p->kind != NodeKind::transpose) continue;
+            // [.., time, channels] -> [.., channels, time] however many 1s are around.
+            const Shape from = padded_shape(g_.values[p->inputs[0]].shape);
+            const Shape to = padded_shape(g_.values[p->output].shape);
+            if (from[0] * from[1] != 1 || to[0] * to[1] != 1 || from[2] != turned[2] ||
+                from[3] != turned[1] || to[2] != turned[1] || p->axes[2] != 3)
+                continue;
+            touched_ = p->name;
+            const size_t source = p->inputs[0];
+            gone.push_back(value);
+            const Shape wanted = {1, 1, turned[2], turned[1]};
+            n.window = {1, 1, 1, 1, 1, 1, 0, 0};
+            if (g_.values[source].shape == wanted) {
+                n.inputs[0] = source;
+                for (const size_t v : gone)
+                    erase_producer(v);
+            } else {
+                // Keep one of the moves as the change of shape.
+                const size_t kept = n.inputs[0];
+                for (Node& m : g_.nodes)
+                    if (m.output == kept) {
+                        m.kind = NodeKind::reshape;
+                        m.inputs = {source};
+                        m.axes.clear();
+                    }
+                g_.values[kept].shape = wanted;
+                for (const size_t v : gone)
+                    if (v != kept) erase_producer(v);
+            }
+            return true;
+        }
+        return false;
+    }
+
     Graph& g_;
+    const std::set<std::string>& without_;
+    std::vector<AppliedRewrite> applied_;
+    std::string touched_;
 };
+
+const std::vector<Rewriter::Rewrite>& Rewriter::all() {
+    static const std::vector<Rewrite> list = {
+        {{"fold-affine", "batch normalisation and constant scales go into the weights beside them"},
+         {&Rewriter::fold_affine_back, &Rewriter::fold_affine_forward}},
+        {{"fuse-activation", "ReLU and clip become the clamp of what they follow"}, {&Rewriter::fold_clip}},
+        {{"fold-padding", "zeros around a convolution become its own padding"}, {&Rewriter::fold_pad}},
+        {{"cancel-transposes", "two moves that undo each other go away"}, {&Rewriter::cancel_transposes}},
+        {{"spatial-first", "a spatial filter goes before the temporal one where that saves work"},
+         {&Rewriter::spatial_first, &Rewriter::unturn_spatial}},
+        {{"bypass-moves", "moves before a dense layer go into the order of its weights"},
+         {&Rewriter::bypass_moves}},
+        {{"merge-reshapes", "changes of shape in a row become one"}, {&Rewriter::merge_reshapes}},
+    };
+    return list;
+}
 
 // Nodes whose results nobody reads.
 void drop_unused(Graph* g) {
@@ -226,9 +411,19 @@ void drop_unused(Graph* g) {
 
 }  // namespace
 
-void simplify(Graph* graph) {
+const std::vector<RewriteInfo>& rewrite_list() {
+    static const std::vector<RewriteInfo> list = [] {
+        std::vector<RewriteInfo> out;
+        for (const Rewriter::Rewrite& r : Rewriter::all())
+            out.push_back(r.info);
+        return out;
+    }();
+    return list;
+}
+
+std::vector<AppliedRewrite> simplify(Graph* graph, const std::set<std::string>& without) {
     drop_unused(graph);
-    Rewriter(graph).run();
+    return Rewriter(graph, without).run();
 }
 
 }  // namespace lockstep::model

@@ -13,36 +13,36 @@ using model::ElementType;
 using model::StageKind;
 
 // An engine with its memory.
-class Machine {
+class Engine {
   public:
-    static Result<std::unique_ptr<Machine>> make(const PlanPtr& plan) {
-        auto m = std::make_unique<Machine>();
-        m->plan_ = plan;
-        m->memory_.resize(model::Engine::memory_needed(plan->plan) + 16);
-        const auto at = reinterpret_cast<uintptr_t>(m->memory_.data());
+    Status bind(const PlanPtr& plan) {
+        plan_ = plan;
+        memory_.resize(model::Engine::memory_needed(plan->plan) + 16);
+        const auto at = reinterpret_cast<uintptr_t>(memory_.data());
         const size_t skip = (16 - at % 16) % 16;
-        const Code code = m->engine_.bind(plan->plan, model::all_operators(),
-                                          MutableBytes(m->memory_.data() + skip, m->memory_.size() - skip));
+        const Code code = engine_.bind(plan->plan, model::all_operators(),
+                                       MutableBytes(memory_.data() + skip, memory_.size() - skip));
         if (code != Code::ok)
             return fail(ErrorKind::usage, std::string("this plan cannot run here: ") + code_name(code),
                         plan->path, "convert the model again with this version");
         if (plan->plan.inputs() != 1)
             return fail(ErrorKind::usage, "the plan has several inputs", plan->path,
                         "feed it a session instead");
-        return m;
+        return {};
     }
+    const std::string& path() const { return plan_->path; }
 
     const model::Tensor& input() const { return engine_.input(0); }
 
     std::vector<StageTensor> run() {
         stages_.clear();
-        engine_.run(&Machine::sink, this);
+        engine_.run(&Engine::sink, this);
         return std::move(stages_);
     }
 
   private:
     static void sink(void* user, size_t index, const model::Tensor& t) {
-        auto* self = static_cast<Machine*>(user);
+        auto* self = static_cast<Engine*>(user);
         const model::Plan& plan = self->plan_->plan;
         const size_t skipped = plan.stages() - self->engine_.operators();
         const model::StageInfo info = plan.stage(skipped + index);
@@ -89,9 +89,9 @@ model::ElementType raw_type(const model::Plan& plan) {
 }
 
 Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs) {
-    auto machine = Machine::make(plan);
-    if (!machine) return tl::make_unexpected(machine.error());
-    const model::Tensor& in = (*machine)->input();
+    Engine engine;
+    if (const Status s = engine.bind(plan); !s) return tl::make_unexpected(s.error());
+    const model::Tensor& in = engine.input();
     const bool int8 = raw_type(plan->plan) == ElementType::int8;
     const auto quant = quantised_input(plan->plan);
     if (int8 && !quant) return fail(ErrorKind::usage, "the plan does not quantise its input", plan->path);
@@ -111,7 +111,7 @@ Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint
                 x[i] = float(int8_t(inputs[at + i]) - quant->zero_point) * quant->scale;
         else
             memcpy(x, inputs.data() + at, step);
-        const std::vector<StageTensor> stages = (*machine)->run();
+        const std::vector<StageTensor> stages = engine.run();
         const std::vector<uint8_t>& bytes = int8 ? network_output(stages).bytes : stages.back().bytes;
         out.insert(out.end(), bytes.begin(), bytes.end());
     }
@@ -119,20 +119,34 @@ Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint
 }
 
 Status check_runs(const PlanPtr& plan) {
-    const auto machine = Machine::make(plan);
-    if (!machine) return tl::make_unexpected(machine.error());
-    return {};
+    Engine engine;
+    return engine.bind(plan);
+}
+
+class StageRunner::Machine : public Engine {};
+
+StageRunner::StageRunner(std::unique_ptr<Machine> machine) : machine_(std::move(machine)) {}
+StageRunner::~StageRunner() = default;
+
+Result<std::unique_ptr<StageRunner>> StageRunner::make(const PlanPtr& plan) {
+    auto machine = std::make_unique<Machine>();
+    if (const Status s = machine->bind(plan); !s) return tl::make_unexpected(s.error());
+    return std::unique_ptr<StageRunner>(new StageRunner(std::move(machine)));
+}
+
+Result<std::vector<StageTensor>> StageRunner::run(const std::vector<float>& input) {
+    const model::Tensor& in = machine_->input();
+    if (input.size() != in.elements())
+        return fail(ErrorKind::usage, "the plan takes " + std::to_string(in.elements()) + " values",
+                    machine_->path());
+    memcpy(in.data, input.data(), input.size() * sizeof(float));
+    return machine_->run();
 }
 
 Result<std::vector<StageTensor>> run_stages(const PlanPtr& plan, const std::vector<float>& input) {
-    auto machine = Machine::make(plan);
-    if (!machine) return tl::make_unexpected(machine.error());
-    const model::Tensor& in = (*machine)->input();
-    if (input.size() != in.elements())
-        return fail(ErrorKind::usage, "the plan takes " + std::to_string(in.elements()) + " values",
-                    plan->path);
-    memcpy(in.data, input.data(), input.size() * sizeof(float));
-    return (*machine)->run();
+    auto runner = StageRunner::make(plan);
+    if (!runner) return tl::make_unexpected(runner.error());
+    return (*runner)->run(input);
 }
 
 }  // namespace lockstep

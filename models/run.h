@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,5 +33,20 @@ Status check_runs(const PlanPtr& plan);
 
 // Every operator's output for one float32 input [window][channels], in order.
 Result<std::vector<StageTensor>> run_stages(const PlanPtr& plan, const std::vector<float>& input);
+
+// The same for many inputs: keeps the engine. One caller at a time.
+class StageRunner {
+  public:
+    static Result<std::unique_ptr<StageRunner>> make(const PlanPtr& plan);
+    ~StageRunner();
+    StageRunner(const StageRunner&) = delete;
+    StageRunner& operator=(const StageRunner&) = delete;
+    Result<std::vector<StageTensor>> run(const std::vector<float>& input);
+
+  private:
+    class Machine;
+    explicit StageRunner(std::unique_ptr<Machine> machine);
+    std::unique_ptr<Machine> machine_;
+};
 
 }  // namespace lockstep

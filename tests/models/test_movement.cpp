@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "models/convert.h"
 #include "models/float_executor.h"
@@ -124,10 +125,14 @@ TEST(Movement, TheShippedPlanIsWhatTheConverterMakes) {
     request.source = folder() + "/movement.onnx";
     request.preprocessing = folder() + "/preprocessing.json";
     request.calibration = folder() + "/calibration/inputs.npy";
+    const auto loaded = load_plan(folder() + "/movement.lsplan");
+    ASSERT_TRUE(loaded) << loaded.error().message();
+    const std::vector<uint8_t>& shipped = (*loaded)->bytes;
+    const Bytes provenance = (*loaded)->plan.provenance();
+    // A later version of the program makes the same plan but for its own name.
+    request.tool = nlohmann::json::parse(provenance.data(), provenance.data() + provenance.size())["tool"];
     const auto made = convert(request);
     ASSERT_TRUE(made) << made.error().message();
-    std::ifstream in(folder() + "/movement.lsplan", std::ios::binary);
-    const std::vector<uint8_t> shipped{std::istreambuf_iterator<char>(in), {}};
     EXPECT_TRUE(*made == shipped) << "convert resources/models/movement again";
 }
 

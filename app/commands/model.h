@@ -1,0 +1,24 @@
+// The parts of `lockstep model`: each adds one subcommand.
+#pragma once
+
+#include "app/base/report_data.h"
+#include "app/commands/commands.h"
+#include "models/convert.h"
+#include "models/evaluate.h"
+
+namespace lockstep::app {
+
+void add_model_convert(CLI::App& model, Chosen* chosen);
+void add_model_info(CLI::App& model, Chosen* chosen);
+void add_model_run(CLI::App& model, Chosen* chosen);
+void add_model_evaluate(CLI::App& model, Chosen* chosen);
+
+void add_calibration_options(CLI::App& command, ConvertRequest* request);
+
+Json evaluation_json(const Evaluation& evaluation);
+std::string evaluation_text(const Evaluation& evaluation);
+
+// A new file, written beside its name first.
+Status write_new(const std::string& path, const void* data, size_t bytes, bool replace);
+
+}  // namespace lockstep::app

@@ -1,0 +1,121 @@
+// lockstep model convert
+#include <cstdio>
+#include <map>
+
+#include "app/commands/model.h"
+#include "app/commands/model_data.h"
+#include "models/assemble.h"
+#include "models/convert.h"
+#include "models/plan_file.h"
+
+namespace lockstep::app {
+namespace {
+
+struct Request {
+    ConvertRequest convert;
+    std::string output;
+    std::vector<std::string> without;
+    bool list_rewrites = false;
+    bool force = false;
+    bool json = false;
+};
+
+int list_rewrites(bool json) {
+    Json out = Json::array();
+    for (const model::RewriteInfo& r : model::rewrite_list()) {
+        out.push_back({{"name", r.name}, {"what", r.what}});
+        if (!json) std::printf("%-18s %s\n", r.name, r.what);
+    }
+    if (json) print_json({{"rewrites", out}});
+    return kYes;
+}
+
+// Windows of a session need the model's own way from counts; other files speak for themselves.
+Result<std::optional<WindowSet>> session_windows(const ConvertRequest& request) {
+    if (request.calibration.empty() || request.preprocessing.empty()) return std::nullopt;
+    const auto way = read_preprocessing(request.preprocessing);
+    if (!way) return tl::make_unexpected(way.error());
+    const auto bytes = model::window_plan(*way);
+    if (!bytes) return tl::make_unexpected(bytes.error());
+    const auto plan = plan_from_bytes(*bytes, request.preprocessing);
+    if (!plan) return tl::make_unexpected(plan.error());
+    auto set = session_windows_for(request.calibration, *plan);
+    if (!set) return tl::make_unexpected(set.error());
+    return std::move(*set);
+}
+
+int run(Request r) {
+    if (r.list_rewrites) return list_rewrites(r.json);
+    if (r.convert.source.empty() || r.output.empty())
+        return complain({ErrorKind::usage, "a source and a plan are needed", "",
+                         "lockstep model convert SOURCE -o NAME.lsplan"});
+    r.convert.without.insert(r.without.begin(), r.without.end());
+    r.convert.tool = std::string("lockstep ") + LOCKSTEP_VERSION;
+    const auto windows = session_windows(r.convert);
+    if (!windows) return complain(windows.error());
+    if (*windows) r.convert.windows = &**windows;
+    ConvertReport report;
+    const auto bytes = convert(r.convert, &report);
+    if (!bytes) return complain(bytes.error());
+    if (const Status saved = save_plan(r.output, *bytes, r.force); !saved) return complain(saved.error());
+    const std::string id = plan_id_of(*bytes);
+    Json rewrites = Json::array();
+    for (const model::AppliedRewrite& done : report.rewrites)
+        rewrites.push_back({{"name", done.name}, {"node", done.node}});
+    if (r.json)
+        print_json({{"plan", r.output},
+                    {"plan_id", id},
+                    {"bytes", bytes->size()},
+                    {"macs", report.macs},
+                    {"calibration_windows", report.calibration_windows},
+                    {"same_decision", report.same_decision},
+                    {"largest_error", report.largest_error},
+                    {"rewrites", rewrites}});
+    std::string text = r.output + ": plan " + id.substr(0, 16) + ", " + std::to_string(bytes->size()) +
+                       " bytes, " + std::to_string(report.macs) + " multiplications a window";
+    if (report.calibration_windows != 0)
+        text += "; on " + std::to_string(report.calibration_windows) + " calibration windows " +
+                std::to_string(report.same_decision) + " have the float network's decision";
+    say(text);
+    return kYes;
+}
+
+}  // namespace
+
+void add_calibration_options(CLI::App& c, ConvertRequest* request) {
+    c.add_option("--preprocessing", request->preprocessing,
+                 "JSON: streams, filters, windows, names of the outputs");
+    c.add_option("--calibration", request->calibration,
+                 "Windows to choose the quantisation by: a session, a training dataset, .npy or .npz");
+    c.add_option("--part", request->part, "Of a dataset: train, val, test or all; train when it has one");
+    c.add_option("--method", request->quantiser.method, "Ranges: minmax, percentile or mse")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, model::RangeMethod>{{"minmax", model::RangeMethod::minmax},
+                                                      {"percentile", model::RangeMethod::percentile},
+                                                      {"mse", model::RangeMethod::mse}}));
+    c.add_option("--clip", request->quantiser.clip,
+                 "With percentile: share of the values at each end that may be clipped (0.0001)")
+        ->check(CLI::Range(0.0, 0.4));
+    c.add_flag("--bias-correction", request->quantiser.correct_bias,
+               "Move biases by the mean error of the rounded weights");
+}
+
+void add_model_convert(CLI::App& model, Chosen* chosen) {
+    const auto r = std::make_shared<Request>();
+    CLI::App* c = model.add_subcommand("convert", "Make a plan from a trained network");
+    c->add_option("source", r->convert.source, ".onnx or .tflite");
+    c->add_option("plan,-o,--output", r->output, "NAME.lsplan");
+    add_calibration_options(*c, &r->convert);
+    c->add_option("--target", r->convert.target, "Whose kernels the weights are laid out for; the bits are the same")
+        ->check(CLI::IsMember(known_targets()));
+    c->add_option("--name", r->convert.name, "Name of the plan");
+    c->add_option("--classes", r->convert.classes, "Names of the outputs, A,B,C, when they are classes")
+        ->delimiter(',');
+    c->add_option("--without", r->without, "A rewrite to leave out; may be given several times");
+    c->add_flag("--list-rewrites", r->list_rewrites, "The rewrites of a float network, and end");
+    c->add_flag("--force", r->force, "Replace an existing plan");
+    c->add_flag("--json", r->json, "One JSON object on standard output");
+    c->callback([=] { *chosen = [=] { return run(*r); }; });
+}
+
+}  // namespace lockstep::app

@@ -1,0 +1,32 @@
+// `lockstep model evaluate`: how good a plan is on labelled windows, and what int8 costs against the float
+// network it came from. Any thread.
+#pragma once
+
+#include <optional>
+
+#include "acquisition/loaded_plan.h"
+#include "models/metrics.h"
+#include "models/windows.h"
+
+namespace lockstep {
+
+struct EvaluateRequest {
+    PlanPtr plan;
+    const WindowSet* windows = nullptr;  // with labels
+    std::string float_model;             // .onnx, may be empty
+};
+
+struct Evaluation {
+    std::vector<std::string> classes;
+    size_t windows = 0;  // with a label
+    size_t people = 0;
+    ClassifierMetrics int8;
+    std::optional<ClassifierMetrics> real;
+    std::optional<PairedDifference> difference;  // int8 minus float
+    double largest_error = 0;                    // of a score
+    std::vector<std::string> calibrated_on;      // people whose windows chose the quantisation, and are here
+};
+
+Result<Evaluation> evaluate(const EvaluateRequest& request);
+
+}  // namespace lockstep
