@@ -1,11 +1,10 @@
 #include "storage/h5.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "dsp/base/crc32c.h"
+#include "storage/pack.h"
 
 namespace lockstep::storage::h5 {
 namespace {
@@ -23,18 +22,6 @@ std::string last_message() {
         },
         &text);
     return text;
-}
-
-// What the HDF5 shuffle filter does: byte k of every element together.
-void shuffle(const std::vector<uint8_t>& in, size_t element, std::vector<uint8_t>* out) {
-    const size_t n = in.size() / element;
-    out->resize(in.size());
-    for (size_t k = 0; k < element; ++k) {
-        uint8_t* to = out->data() + k * n;
-        const uint8_t* from = in.data() + k;
-        for (size_t i = 0; i < n; ++i)
-            to[i] = from[i * element];
-    }
 }
 
 }  // namespace
@@ -220,11 +207,8 @@ void Grower::write_chunk(size_t plane) {
     crc_[plane] = crc32c(Bytes(pending.data(), pending.size()), crc_[plane]);
     pending.resize(shape_.chunk_rows * row_bytes_);  // the tail of the last chunk is zero
 
-    std::vector<uint8_t> mixed;
-    shuffle(pending, type_size_, &mixed);
-    uLongf size = compressBound(uLong(mixed.size()));
-    std::vector<uint8_t> packed(size);
-    if (compress2(packed.data(), &size, mixed.data(), uLong(mixed.size()), kDeflateLevel) != Z_OK)
+    std::vector<uint8_t> packed;
+    if (!pack(Bytes(pending.data(), pending.size()), type_size_, &packed))
         refuse("cannot compress", name_, ErrorKind::system);
 
     // The tail's extent is exact at once: cutting it later would make HDF5 rewrite the chunk.
@@ -237,8 +221,9 @@ void Grower::write_chunk(size_t plane) {
         check(H5Dset_extent(dataset_.get(), extent), "cannot grow a dataset", name_);
     }
     const hsize_t offset[3] = {written_[plane], shape_.planes != 0 ? plane : 0, 0};
-    check(H5Dwrite_chunk(dataset_.get(), H5P_DEFAULT, 0, offset, size, packed.data()), "cannot write", name_);
-    bytes_ += size;
+    check(H5Dwrite_chunk(dataset_.get(), H5P_DEFAULT, 0, offset, packed.size(), packed.data()),
+          "cannot write", name_);
+    bytes_ += packed.size();
     written_[plane] += rows;
     pending.clear();
 }

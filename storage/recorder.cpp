@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -17,8 +18,10 @@ namespace lockstep::storage {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kWriteEvery = std::chrono::milliseconds(50);
+// Handed over at most 100 ms before: with room for a busy machine to be late.
+constexpr auto kWriteEvery = std::chrono::milliseconds(70);
 constexpr auto kSyncEvery = std::chrono::milliseconds(1000);
+constexpr size_t kBuildEvents = 1000;
 constexpr size_t kBatchBytes = 4u << 20;  // taken from the queue at once
 
 class Recorder : public SessionWriter {
@@ -185,19 +188,13 @@ class Recorder : public SessionWriter {
             } else {
                 dirty = dirty || wrote;
             }
-            for (const Event& event : batch) {
-                if (!file_) break;
-                if (auto ok = file_->add(event); !ok) {
-                    alarm(Error{ErrorKind::system,
-                                "the file cannot be built for now (" + ok.error().what +
-                                    "); the recording goes on in its journal",
-                                path_, "free some space"});
-                    discard_file();
-                }
-            }
+            const bool tick = last || Clock::now() - synced >= kSyncEvery;
             count(batch);
+            std::move(batch.begin(), batch.end(), std::back_inserter(journalled_));
             batch.clear();
-            if (dirty && (last || Clock::now() - synced >= kSyncEvery)) {
+            // The file has time: a second's events at once cost less than each as it comes.
+            if (tick || journalled_.size() > kBuildEvents) build();
+            if (dirty && tick) {
                 if (auto ok = journal_->sync(); !ok) alarm(ok.error());
                 synced = Clock::now();
                 dirty = false;
@@ -205,6 +202,21 @@ class Recorder : public SessionWriter {
             }
             if (last) return;
         }
+    }
+
+    // Adds what the journal has to the file.
+    void build() {
+        for (const Event& event : journalled_) {
+            if (!file_) break;
+            if (auto ok = file_->add(event); !ok) {
+                alarm(Error{ErrorKind::system,
+                            "the file cannot be built for now (" + ok.error().what +
+                                "); the recording goes on in its journal",
+                            path_, "free some space"});
+                discard_file();
+            }
+        }
+        journalled_.clear();
     }
 
     void on_full(const Error& error) {
@@ -249,6 +261,7 @@ class Recorder : public SessionWriter {
     std::unique_ptr<JournalWriter> journal_;
     std::unique_ptr<FileLock> lock_;
     std::unique_ptr<SessionFile> file_;
+    std::vector<Event> journalled_;  // not yet in the file
     const Clock::time_point started_;
     bool finished_ = false;
 

@@ -9,9 +9,10 @@ namespace {
 
 constexpr double kRunSeconds = 60;
 
-// A minute of one channel, at most 64 Ki rows so that a chunk stays under 256 KiB.
+// A minute of one channel, at most 32 Ki rows: as far back as deflate sees (storage/pack.h), and a chunk
+// stays under 128 KiB.
 size_t chunk_rows(const StreamInfo& info) {
-    return size_t(std::clamp(std::ceil(info.rate() * 60), 256.0, 65536.0));
+    return size_t(std::clamp(std::ceil(info.rate() * 60), 256.0, 32768.0));
 }
 
 float as_float(int32_t bits) {

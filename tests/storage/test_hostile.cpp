@@ -17,7 +17,7 @@ class Hostile : public Storage {
     void SetUp() override {
         Storage::SetUp();
         const char* count = std::getenv("LOCKSTEP_MUTANTS");
-        mutants_ = count != nullptr ? std::atoi(count) : 160;
+        mutants_ = count != nullptr ? std::atoi(count) : 80;
     }
     size_t random(size_t n) {
         state_ = state_ * 6364136223846793005u + 1442695040888963407u;

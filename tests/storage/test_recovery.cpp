@@ -179,7 +179,7 @@ RecorderLimits faulty(const std::shared_ptr<Faults>& faults) {
 std::optional<Error> feed(SessionWriter* writer, const std::vector<Event>& events) {
     for (size_t i = 0; i < events.size(); ++i) {
         writer->append(events[i]);
-        if (i % 200 == 0) usleep(60000);
+        if (i % 200 == 0) usleep(100000);  // longer than the recorder waits between writes
     }
     for (int i = 0; i < 100; ++i) {
         if (auto error = writer->take_error()) return error;

@@ -53,6 +53,22 @@ class Dataset:
     def __len__(self):
         return self.shape[0]
 
+    def read(self, windows, out=None):
+        """A copy of X at `windows`, a slice or indices. `out`, float32 of that shape, is filled and returned:
+        a loop that gives the same array again spares the system fresh memory for every batch."""
+        x = self.X.view(np.ndarray)
+        if isinstance(windows, slice) or np.ndim(windows) == 0:
+            if out is None:
+                return np.array(x[windows])
+            out[...] = x[windows]
+            return out
+        if out is None:
+            out = np.empty((len(windows), *self.shape[1:]), np.float32)
+        # One window after the other: it is long enough that this beats numpy's fancy indexing.
+        for at, window in enumerate(windows):
+            out[at] = x[window]
+        return out
+
     def part(self, name, normalize=None):
         """One of train, val, test. normalize: default, when the file has mean and std but X is raw."""
         if normalize is None:
@@ -74,7 +90,7 @@ class Part:
 
     def __getitem__(self, index):
         rows = self.rows[index]
-        x = np.array(self.dataset.X[rows])
+        x = self.dataset.read(rows)
         if self.normalize:
             x = (x - self.dataset.mean) / self.dataset.std
         y = self.dataset.y[rows]
