@@ -30,6 +30,8 @@ void add_model(CLI::App& root, Chosen* chosen) {
     add_model_info(*model, chosen);
     add_model_run(*model, chosen);
     add_model_evaluate(*model, chosen);
+    add_model_report(*model, chosen);
+    add_model_sign(*model, chosen);
 }
 
 }  // namespace lockstep::app

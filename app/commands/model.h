@@ -12,7 +12,11 @@ void add_model_convert(CLI::App& model, Chosen* chosen);
 void add_model_info(CLI::App& model, Chosen* chosen);
 void add_model_run(CLI::App& model, Chosen* chosen);
 void add_model_evaluate(CLI::App& model, Chosen* chosen);
+void add_model_report(CLI::App& model, Chosen* chosen);
+void add_model_sign(CLI::App& model, Chosen* chosen);  // and verify
 
+// When the calibration is a session: its windows, cut by the preprocessing's way from counts.
+Result<std::optional<WindowSet>> session_windows(const ConvertRequest& request);
 void add_calibration_options(CLI::App& command, ConvertRequest* request);
 
 Json evaluation_json(const Evaluation& evaluation);

@@ -30,20 +30,6 @@ int list_rewrites(bool json) {
     return kYes;
 }
 
-// Windows of a session need the model's own way from counts; other files speak for themselves.
-Result<std::optional<WindowSet>> session_windows(const ConvertRequest& request) {
-    if (request.calibration.empty() || request.preprocessing.empty()) return std::nullopt;
-    const auto way = read_preprocessing(request.preprocessing);
-    if (!way) return tl::make_unexpected(way.error());
-    const auto bytes = model::window_plan(*way);
-    if (!bytes) return tl::make_unexpected(bytes.error());
-    const auto plan = plan_from_bytes(*bytes, request.preprocessing);
-    if (!plan) return tl::make_unexpected(plan.error());
-    auto set = session_windows_for(request.calibration, *plan);
-    if (!set) return tl::make_unexpected(set.error());
-    return std::move(*set);
-}
-
 int run(Request r) {
     if (r.list_rewrites) return list_rewrites(r.json);
     if (r.convert.source.empty() || r.output.empty())
@@ -82,6 +68,20 @@ int run(Request r) {
 
 }  // namespace
 
+// Windows of a session need the model's own way from counts; other files speak for themselves.
+Result<std::optional<WindowSet>> session_windows(const ConvertRequest& request) {
+    if (request.calibration.empty() || request.preprocessing.empty()) return std::nullopt;
+    const auto way = read_preprocessing(request.preprocessing);
+    if (!way) return tl::make_unexpected(way.error());
+    const auto bytes = model::window_plan(*way);
+    if (!bytes) return tl::make_unexpected(bytes.error());
+    const auto plan = plan_from_bytes(*bytes, request.preprocessing);
+    if (!plan) return tl::make_unexpected(plan.error());
+    auto set = session_windows_for(request.calibration, *plan);
+    if (!set) return tl::make_unexpected(set.error());
+    return std::move(*set);
+}
+
 void add_calibration_options(CLI::App& c, ConvertRequest* request) {
     c.add_option("--preprocessing", request->preprocessing,
                  "JSON: streams, filters, windows, names of the outputs");
@@ -106,7 +106,8 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
     c->add_option("source", r->convert.source, ".onnx or .tflite");
     c->add_option("plan,-o,--output", r->output, "NAME.lsplan");
     add_calibration_options(*c, &r->convert);
-    c->add_option("--target", r->convert.target, "Whose kernels the weights are laid out for; the bits are the same")
+    c->add_option("--target", r->convert.target,
+                  "Whose kernels the weights are laid out for; the bits are the same")
         ->check(CLI::IsMember(known_targets()));
     c->add_option("--name", r->convert.name, "Name of the plan");
     c->add_option("--classes", r->convert.classes, "Names of the outputs, A,B,C, when they are classes")

@@ -15,7 +15,9 @@ def windows():
     """x float32 [n, 6, 128] (channels, time), y int64 [n], person int [n]."""
     x, y, who = [], [], []
     recordings = {}
-    for row in csv.DictReader(open(os.path.join(FOLDER, "labels.csv"))):
+    with open(os.path.join(FOLDER, "labels.csv")) as f:
+        rows = list(csv.DictReader(f))
+    for row in rows:
         if row["label"] not in CLASSES:
             continue
         name = row["file"]

@@ -1,0 +1,108 @@
+#include "models/layers.h"
+
+#include <cstring>
+
+#include "models/core/ops.h"
+#include "models/core/ops/params.h"
+#include "models/core/plan_format.h"
+
+namespace lockstep {
+namespace {
+
+using namespace model;
+
+uint64_t elements(const TensorRecord& t) {
+    uint64_t n = 1;
+    for (size_t d = 0; d < t.rank; ++d)
+        n *= t.dim[d];
+    return n;
+}
+
+uint64_t macs_of(Bytes blob, const OperatorRecord& op, const TensorRecord& in, const TensorRecord& out) {
+    if (op.code == kOpFullyConnected) return elements(in) * elements(out);
+    if (op.code != kOpConv2d && op.code != kOpDepthwiseConv2d) return 0;
+    if (op.params_bytes < sizeof(WindowParams)) return 0;
+    const auto w = load_record<WindowParams>(blob, op.params);
+    const uint64_t taps = uint64_t(uint32_t(w.kernel_h)) * uint32_t(w.kernel_w);
+    return elements(out) * taps * (op.code == kOpConv2d ? in.dim[3] : 1);
+}
+
+}  // namespace
+
+const char* operator_name(uint16_t code) {
+    switch (code) {
+        case kOpNormalise:
+            return "normalise";
+        case kOpQuantise:
+            return "quantise";
+        case kOpDequantise:
+            return "dequantise";
+        case kOpConv2d:
+            return "conv2d";
+        case kOpDepthwiseConv2d:
+            return "depthwise conv2d";
+        case kOpFullyConnected:
+            return "fully connected";
+        case kOpMaxPool:
+            return "max pool";
+        case kOpAveragePool:
+            return "average pool";
+        case kOpMean:
+            return "mean";
+        case kOpSoftmax:
+            return "softmax";
+        case kOpAdd:
+            return "add";
+        case kOpMul:
+            return "mul";
+        case kOpConcat:
+            return "concat";
+        case kOpPad:
+            return "pad";
+        case kOpReshape:
+            return "reshape";
+        case kOpLookupTable:
+            return "lookup table";
+        case kOpTranspose:
+            return "transpose";
+        case kOpSlice:
+            return "slice";
+        case kOpArgmax:
+            return "argmax";
+        case kOpVitals:
+            return "vitals";
+        case kOpChannelMean:
+            return "channel mean";
+        default:
+            return "?";
+    }
+}
+
+std::vector<PlanLayer> plan_layers(const Plan& plan) {
+    const Bytes blob = plan.blob();
+    const auto header = load_record<PlanHeader>(blob, 0);
+    const auto tensor = [&](size_t i) {
+        return load_record<TensorRecord>(blob, header.tensors.offset + i * sizeof(TensorRecord));
+    };
+    std::vector<PlanLayer> layers;
+    const size_t first = plan.stages() - header.operators.count;
+    for (size_t i = 0; i < header.operators.count; ++i) {
+        const auto op =
+            load_record<OperatorRecord>(blob, header.operators.offset + i * sizeof(OperatorRecord));
+        const TensorRecord in = tensor(op.input[0]), out = tensor(op.output);
+        PlanLayer l;
+        l.stage = plan.stage(first + i).name;
+        l.op = operator_name(op.code);
+        for (size_t d = 0; d < out.rank; ++d)
+            l.shape += (d == 0 ? "[" : ", ") + std::to_string(out.dim[d]);
+        l.shape += "]";
+        l.macs = macs_of(blob, op, in, out);
+        l.params = op.params_bytes;
+        l.output = size_t(elements(out)) * element_bytes(ElementType(out.type));
+        l.scratch = op.scratch_bytes;
+        layers.push_back(std::move(l));
+    }
+    return layers;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,24 @@
+// What each operator of a plan is and costs, for reports: read from the plan's own tables. Any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "acquisition/loaded_plan.h"
+
+namespace lockstep {
+
+struct PlanLayer {
+    std::string stage;
+    std::string op;     // "conv2d"
+    std::string shape;  // of its output, "[1, 1, 64, 32]"
+    uint64_t macs = 0;
+    size_t params = 0;  // bytes in flash
+    size_t output = 0;  // bytes in the arena
+    size_t scratch = 0;
+};
+
+std::vector<PlanLayer> plan_layers(const model::Plan& plan);
+const char* operator_name(uint16_t code);
+
+}  // namespace lockstep
