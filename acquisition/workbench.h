@@ -46,6 +46,7 @@ struct WorkbenchStatus {
     bool message_is_error = false;
     uint64_t message_id = 0;  // grows with every new message
     std::string path;         // session being recorded or reviewed
+    std::string finished;     // the recording that ended last, "" before
     double seconds = 0;       // session time now
     double recorded_seconds = 0;
     double seconds_to_full = -1;
@@ -73,6 +74,8 @@ class Workbench {
     virtual std::vector<ModelView> models() const = 0;
     virtual std::vector<WindowRow> windows(double t0, double t1) const = 0;
     virtual std::vector<LabelClass> label_classes() const = 0;
+    // For the recordings to come, and the session under review; labels keep the names they have.
+    virtual void set_label_classes(const std::vector<LabelClass>& classes) = 0;
     virtual std::vector<Label> labels(double t0, double t1) const = 0;
     virtual uint64_t label_revision() const = 0;
     // The edits go through LabelTrack and are stored; false with a message in status() when refused.

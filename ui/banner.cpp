@@ -1,6 +1,7 @@
 #include "ui/banner.h"
 
 #include <QKeyEvent>
+#include <QMouseEvent>
 #include <QPainter>
 
 #include "ui/theme.h"
@@ -14,8 +15,10 @@ Banner::Banner(QWidget* parent) : QWidget(parent) {
     setToolTip(tr("Click to dismiss"));
 }
 
-void Banner::show_message(const QString& text, bool error) {
+void Banner::show_message(const QString& text, bool error, const QString& action, std::function<void()> act) {
     text_ = text;
+    action_ = action;
+    act_ = std::move(act);
     error_ = error;
     if (text.isEmpty()) {
         hide();
@@ -28,17 +31,18 @@ void Banner::show_message(const QString& text, bool error) {
     if (error) {
         timer_.stop();
     } else {
-        timer_.start(6000);
+        timer_.start(action.isEmpty() ? 6000 : 12000);
     }
     update();
 }
 
 void Banner::place() {
     if (!parentWidget()) return;
-    const int widest = std::min(720, parentWidget()->width() - 80);
+    const int widest = std::min(820, parentWidget()->width() - 80);
     const QFontMetrics metrics(text_font(9.5));
-    const QRect bounds = metrics.boundingRect(QRect(0, 0, widest - 56, 400), Qt::TextWordWrap, text_);
-    const int w = bounds.width() + 58;
+    const int aside = 56 + (action_.isEmpty() ? 0 : action_area().width());
+    const QRect bounds = metrics.boundingRect(QRect(0, 0, widest - aside, 400), Qt::TextWordWrap, text_);
+    const int w = bounds.width() + aside + 2;
     const int h = std::max(40, bounds.height() + 22);
     setGeometry((parentWidget()->width() - w) / 2, 68, w, h);
 }
@@ -56,11 +60,23 @@ void Banner::paintEvent(QPaintEvent*) {
     p.drawEllipse(QPointF(20, height() / 2.0), 4, 4);
     p.setPen(c.text);
     p.setFont(text_font(9.5));
-    p.drawText(rect().adjusted(36, 4, -18, -4), Qt::AlignLeft | Qt::AlignVCenter | Qt::TextWordWrap, text_);
+    const int aside = action_.isEmpty() ? 0 : action_area().width();
+    p.drawText(rect().adjusted(36, 4, -18 - aside, -4), Qt::AlignLeft | Qt::AlignVCenter | Qt::TextWordWrap,
+               text_);
+    if (action_.isEmpty()) return;
+    p.setFont(text_font(9.5, true));
+    p.setPen(c.accent);
+    p.drawText(action_area(), Qt::AlignCenter, action_);
 }
 
-void Banner::mousePressEvent(QMouseEvent*) {
+QRect Banner::action_area() const {
+    const int w = QFontMetrics(text_font(9.5, true)).horizontalAdvance(action_) + 28;
+    return QRect(width() - w - 4, 0, w, height());
+}
+
+void Banner::mousePressEvent(QMouseEvent* event) {
     hide();
+    if (!action_.isEmpty() && act_ && action_area().contains(event->pos())) act_();
 }
 
 HelpOverlay::HelpOverlay(QWidget* parent) : QWidget(parent) {
@@ -80,47 +96,54 @@ void HelpOverlay::paintEvent(QPaintEvent*) {
     };
     const Line left[] = {{tr("Space"), tr("start or stop recording")},
                          {tr("P"), tr("pause the view, data goes on")},
+                         {tr("R"), tr("sweep, or scroll")},
                          {tr("← →"), tr("scroll, with Shift by a page")},
-                         {tr("Home  End"), tr("shorter, longer time span")},
-                         {tr("+  −"), tr("amplitude, of the stream under the mouse")},
-                         {tr("Ctrl + wheel"), tr("zoom time")},
-                         {tr("Esc"), tr("back to live")},
+                         {tr("PgUp  PgDn"), tr("a page back, a page on")},
+                         {tr("Home  End"), tr("start of the session; its end, or live")},
+                         {tr("[  ]"), tr("shorter, longer time span; also Ctrl + wheel")},
+                         {tr("+  −"), tr("gain, of the stream under the mouse; also ↑ ↓")},
+                         {tr("Alt + −"), tr("gain of the channel under the mouse alone")},
+                         {tr("0"), tr("gain automatic again")},
                          {tr("D"), tr("filter for display")},
-                         {tr("S"), tr("scale bars")},
-                         {tr("Z"), tr("zen: traces only")},
-                         {tr("F11"), tr("full screen")}};
+                         {tr("F"), tr("spectrum and link trends, or health")},
+                         {tr("S   Z   F11"), tr("scale bars; traces only; full screen")}};
     const Line right[] = {{tr("1 – 9"), tr("begin and end a label of that class")},
                           {tr("Shift + 1 – 9"), tr("mark a point")},
                           {tr("drag"), tr("make a label, move it, or move its edge")},
                           {tr("Shift + drag"), tr("label one stream, with Alt one channel")},
-                          {tr("double click"), tr("edit class, times, note")},
+                          {tr("double click"), tr("edit class, times, note; also Enter")},
                           {tr("Delete"), tr("delete the selected label")},
                           {tr("Ctrl Z"), tr("undo, with Shift redo")},
                           {tr("Ctrl ← →"), tr("previous, next label")},
+                          {tr("L"), tr("classes, their keys and colours")},
                           {tr("A"), tr("annotate, or drag to pan")},
+                          {tr("click a name"), tr("its spectrum; wheel on it: gain")},
                           {tr("right click"), tr("channels, amplitude, inversion")},
-                          {tr("?"), tr("this page")}};
-    const QRectF card(width() / 2.0 - 410, height() / 2.0 - 215, 820, 430);
+                          {tr("Esc   ?"), tr("back to live; this page")}};
+    constexpr int kLines = 13;
+    constexpr int kStep = 28;
+    const double tall = 76 + kLines * kStep + 24;
+    const QRectF card(width() / 2.0 - 440, height() / 2.0 - tall / 2, 880, tall);
     p.setPen(QPen(c.border, 1));
     p.setBrush(c.panel);
     p.drawRoundedRect(card, 12, 12);
     p.setPen(c.text);
     p.setFont(text_font(15, true));
-    p.drawText(QRectF(card.left() + 36, card.top() + 26, 400, 30), Qt::AlignLeft | Qt::AlignVCenter,
-               tr("Keys"));
-    auto column = [&](const Line* lines, int n, double x) {
-        for (int i = 0; i < n; ++i) {
-            const double y = card.top() + 76 + i * 29;
+    p.drawText(QRectF(card.left() + 36, card.top() + 24, 400, 30), Qt::AlignLeft | Qt::AlignVCenter,
+               tr("Keys and mouse"));
+    auto column = [&](const Line* lines, double x) {
+        for (int i = 0; i < kLines; ++i) {
+            const double y = card.top() + 72 + i * kStep;
             p.setFont(text_font(9, true));
             p.setPen(c.accent);
-            p.drawText(QRectF(x, y, 96, 24), Qt::AlignLeft | Qt::AlignVCenter, lines[i].keys);
+            p.drawText(QRectF(x, y, 104, 24), Qt::AlignLeft | Qt::AlignVCenter, lines[i].keys);
             p.setFont(text_font(9));
             p.setPen(c.text);
-            p.drawText(QRectF(x + 100, y, 275, 24), Qt::AlignLeft | Qt::AlignVCenter, lines[i].text);
+            p.drawText(QRectF(x + 104, y, 300, 24), Qt::AlignLeft | Qt::AlignVCenter, lines[i].text);
         }
     };
-    column(left, 11, card.left() + 36);
-    column(right, 11, card.left() + 424);
+    column(left, card.left() + 36);
+    column(right, card.left() + 456);
 }
 
 void HelpOverlay::mousePressEvent(QMouseEvent*) {

@@ -3,6 +3,7 @@
 
 #include <QTimer>
 #include <QWidget>
+#include <functional>
 
 namespace lockstep::ui {
 
@@ -10,7 +11,9 @@ class Banner : public QWidget {
     Q_OBJECT
   public:
     explicit Banner(QWidget* parent);
-    void show_message(const QString& text, bool error);
+    // `action`: words on the right that do something when they are clicked; "" = none.
+    void show_message(const QString& text, bool error, const QString& action = {},
+                      std::function<void()> act = {});
     void place();  // the parent was resized
 
   protected:
@@ -18,7 +21,10 @@ class Banner : public QWidget {
     void mousePressEvent(QMouseEvent* event) override;
 
   private:
+    QRect action_area() const;
     QString text_;
+    QString action_;
+    std::function<void()> act_;
     bool error_ = false;
     QTimer timer_;
 };

@@ -20,7 +20,13 @@ QLabel* label(const QString& text, double points, bool bold, const char* name = 
     auto* l = new QLabel(text);
     l->setFont(text_font(points, bold));
     l->setObjectName(name);
-    l->setWordWrap(true);
+    return l;
+}
+
+// In line with the field beside it.
+QLabel* field_name(const QString& text) {
+    QLabel* l = label(text, 9, false, "dim");
+    l->setMinimumHeight(31);
     return l;
 }
 
@@ -32,14 +38,13 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
     setAttribute(Qt::WA_StyledBackground);
     auto* outer = new QVBoxLayout(this);
     auto* column = new QWidget;
-    column->setFixedWidth(520);
+    column->setFixedWidth(560);
     auto* v = new QVBoxLayout(column);
     v->setContentsMargins(0, 0, 0, 0);
     v->setSpacing(6);
     v->addWidget(label(tr("Connect a device"), 20, true));
-    v->addWidget(label(
-        tr("See its signals, record them, label them, and watch device and computer reach the same answer."),
-        10, false, "dim"));
+    v->addWidget(label(tr("See its signals, record and label them, and watch device and computer agree."), 10,
+                       false, "dim"));
     v->addSpacing(14);
 
     auto* card = new QFrame;
@@ -67,13 +72,12 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
     for (const DriverInfo& d : drivers_)
         driver_->addItem(QString::fromStdString(d.text));
     address_ = new QLineEdit;
-    auto* kind_label = label(tr("Connection"), 9, false, "dim");
-    form_->addRow(kind_label, driver_);
-    form_->addRow(label(tr("Address"), 9, false, "dim"), address_);
+    form_->addRow(field_name(tr("Connection")), driver_);
+    form_->addRow(field_name(tr("Address")), address_);
     v->addWidget(form_holder_);
     uri_ = new QLineEdit;
     uri_->setPlaceholderText("serial:/dev/ttyACM0?baud=921600");
-    form_->addRow(label(tr("URI"), 9, false, "dim"), uri_);
+    form_->addRow(field_name(tr("URI")), uri_);
     v->addSpacing(12);
 
     auto* buttons = new QHBoxLayout;
@@ -136,7 +140,7 @@ void ConnectPage::choose_driver(int index) {
         }
         field->setProperty("option", QString::fromStdString(option.name));
         field->setProperty("fallback", QString::fromStdString(option.fallback));
-        form_->insertRow(2 + int(i), label(QString::fromStdString(option.text), 9, false, "dim"), field);
+        form_->insertRow(2 + int(i), field_name(QString::fromStdString(option.text)), field);
         options_.push_back(field);
     }
     build_uri();
@@ -177,11 +181,11 @@ void ConnectPage::reload(const WorkbenchStatus& status) {
     for (const FoundDevice& d : found_) {
         auto* item = new QListWidgetItem(icon(Icon::plug, colors().dim), QString::fromStdString(d.text));
         item->setToolTip(QString::fromStdString(d.uri));
-        item->setSizeHint(QSize(0, 40));
+        item->setSizeHint(QSize(0, 38));
         list_->addItem(item);
     }
     list_->blockSignals(false);
-    list_->setFixedHeight(std::min(6, int(found_.size())) * 40);
+    list_->setFixedHeight(std::min(6, int(found_.size())) * 38 + 2);
     int row = 0;
     bool known = false;
     for (size_t i = 0; i < found_.size(); ++i) {

@@ -20,6 +20,7 @@ class LabelTool {
     // Labels that touch [t0, t1); asks the workbench only when revision or range changed.
     const std::vector<Label>& visible(double t0, double t1);
     const std::vector<LabelClass>& classes();
+    void reload_classes() { classes_ = workbench_->label_classes(); }
 
     // Key 1-9. A selected label takes the class; else the first press opens a range at `now` and the
     // second closes it. `point` marks a point at once.

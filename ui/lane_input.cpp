@@ -1,6 +1,8 @@
 #include <QContextMenuEvent>
+#include <QHelpEvent>
 #include <QMenu>
 #include <QMouseEvent>
+#include <QToolTip>
 #include <QWheelEvent>
 #include <cmath>
 
@@ -23,6 +25,11 @@ bool LaneView::editable_at(const QPointF& pos) const {
 
 void LaneView::mousePressEvent(QMouseEvent* event) {
     setFocus();
+    if (event->button() == Qt::LeftButton && event->localPos().x() < plot_rect().left()) {
+        const Lane* named = source_ ? lane_at(event->localPos()) : nullptr;
+        if (named) select_channel(named->stream, named->channel);
+        return;
+    }
     if (!editable_at(event->localPos())) return;
     const bool in_row = event->localPos().y() < kLabelRow;
     const double t = time_at(event->localPos());
@@ -61,7 +68,12 @@ void LaneView::mouseMoveEvent(QMouseEvent* event) {
         return;
     }
     if (!editable_at(event->localPos())) {
-        unsetCursor();
+        const bool name = source_ && event->localPos().x() < plot_rect().left() && lane_at(event->localPos());
+        if (name) {
+            setCursor(Qt::PointingHandCursor);
+        } else {
+            unsetCursor();
+        }
         return;
     }
     Label label;
@@ -121,6 +133,22 @@ void LaneView::edit_selected() {
     editor->show();
 }
 
+bool LaneView::event(QEvent* event) {
+    if (event->type() != QEvent::ToolTip || !source_) return QWidget::event(event);
+    const auto* help = static_cast<QHelpEvent*>(event);
+    const Lane* lane = help->pos().x() < plot_rect().left() ? lane_at(help->pos()) : nullptr;
+    if (lane == nullptr) {
+        QToolTip::hideText();
+        return true;
+    }
+    QString text =
+        tr("%1, %2. Click: spectrum. Wheel: gain, with Shift of this channel alone. Right click: more.")
+            .arg(lane->name, lane->unit);
+    if (!lane->hint.isEmpty()) text += '\n' + tr("The signal is %1.").arg(lane->hint);
+    QToolTip::showText(help->globalPos(), text, this);
+    return true;
+}
+
 void LaneView::leaveEvent(QEvent*) {
     unsetCursor();
 }
@@ -128,7 +156,11 @@ void LaneView::leaveEvent(QEvent*) {
 void LaneView::wheelEvent(QWheelEvent* event) {
     const double steps = event->angleDelta().y() / 120.0;
     const double sideways = event->angleDelta().x() / 120.0;
-    if (event->modifiers() & Qt::ControlModifier) {
+    if (event->position().x() < plot_rect().left()) {
+        // Over the names the wheel is the gain: of a scale, with Shift of one channel.
+        const double turn = steps != 0 ? steps : sideways;
+        if (turn != 0) step_amplitude(turn > 0 ? -1 : 1, event->modifiers() & Qt::ShiftModifier);
+    } else if (event->modifiers() & Qt::ControlModifier) {
         if (steps != 0) zoom(std::pow(1.25, -steps), time_at(event->position()));
     } else if (event->modifiers() & Qt::ShiftModifier || sideways != 0) {
         scroll(-(sideways != 0 ? sideways : steps) * 0.15);
@@ -179,11 +211,15 @@ void LaneView::stream_menu(const QPoint& global, int stream, int channel) {
     menu.addSection(QString::fromStdString(info.name));
     QMenu* amplitude = menu.addMenu(tr("Amplitude"));
     std::vector<double> steps;
-    double current = 1;
-    QString unit;
-    for (const Scale& s : lanes_.scales) {
-        if (s.stream == stream) current = s.amplitude, unit = s.unit;
+    int index = -1;
+    for (const Lane& lane : lanes_.lanes) {
+        if (lane.stream == stream && lane.channel == channel) index = lane.scale;
     }
+    if (index < 0) return;
+    const Scale& scale = lanes_.scales[size_t(index)];
+    const double current = scale.amplitude;
+    const QString unit = scale.unit;
+    const double fixed = scale.automatic ? 0 : scale.amplitude;
     if (unit == QStringLiteral("µV")) {
         steps = {50, 100, 200, 400, 1000};
     } else {
@@ -193,13 +229,27 @@ void LaneView::stream_menu(const QPoint& global, int stream, int channel) {
     }
     auto choose = [&](const QString& text, double value) {
         QAction* action =
-            amplitude->addAction(text, this, [this, name = info.name, value] { set_amplitude(name, value); });
+            amplitude->addAction(text, this, [this, index, value] { set_amplitude(index, value); });
         action->setCheckable(true);
-        action->setChecked(own.amplitude == value);
+        action->setChecked(fixed == value);
     };
     choose(tr("automatic"), 0);
     for (double v : steps)
         choose(QStringLiteral("%1 %2").arg(v, 0, 'g', 4).arg(unit), v);
+    QMenu* gain =
+        menu.addMenu(tr("Gain of %1").arg(QString::fromStdString(info.channels[size_t(channel)].name)));
+    for (double v : {0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0}) {
+        QAction* action =
+            gain->addAction(QStringLiteral("×%1").arg(v), this, [this, name = info.name, channel, v] {
+                choices_[name].gain[channel] = v;
+                choices_changed();
+            });
+        action->setCheckable(true);
+        const auto found = own.gain.find(channel);
+        action->setChecked((found == own.gain.end() ? 1.0 : found->second) == v);
+    }
+    menu.addAction(tr("Look at its spectrum"), this,
+                   [this, stream, channel] { select_channel(stream, channel); });
     QAction* dc = menu.addAction(tr("Filter for display"), this, [this, name = info.name] {
         choices_[name].remove_dc = !choices_[name].remove_dc;
         choices_changed();

@@ -53,6 +53,18 @@ void LaneView::paint_traces(QPainter* painter, const QRegion& dirty) {
     painter->save();
     painter->setClipRect(dirty.boundingRect().intersected(plot));
     const QImage& image = canvas_.image();
+    if (axis_.sweep && axis_.scroll) {
+        // The ring's older part, then its newer one.
+        const int cut = axis_.slot_of_column(axis_.begin());
+        const double height = image.height();
+        const double old = axis_.columns - cut;
+        painter->drawImage(QRectF(plot.left(), plot.top(), old / ratio(), height / ratio()), image,
+                           QRectF(cut, 0, old, height));
+        painter->drawImage(QRectF(x_of(old), plot.top(), cut / ratio(), height / ratio()), image,
+                           QRectF(0, 0, cut, height));
+        painter->restore();
+        return;
+    }
     for (const QRect& r : dirty) {
         const QRect part = r.intersected(plot);
         if (part.isEmpty()) continue;
@@ -122,8 +134,19 @@ void LaneView::paint_names(QPainter* painter) {
         const bool two = !lane.hint.isEmpty() && height >= 27;
         painter->setFont(height < 14 ? text_font(6.5, true) : name_font);
         painter->setPen(lane.color);
-        const QString name = painter->fontMetrics().elidedText(lane.inverted ? lane.name + " ⇅" : lane.name,
-                                                               Qt::ElideRight, int(row.width()));
+        if (lane.stream == selected_stream_ && lane.channel == selected_channel_) {
+            const double tall = std::min(height, two ? 30.0 : 20.0);
+            painter->setRenderHint(QPainter::Antialiasing);
+            painter->setBrush(mix(c.canvas, lane.color, 0.14));
+            painter->setPen(Qt::NoPen);
+            painter->drawRoundedRect(QRectF(44, row.center().y() - tall / 2, kGutter - 50, tall), 4, 4);
+            painter->setRenderHint(QPainter::Antialiasing, false);
+            painter->setPen(lane.color);
+        }
+        QString text = lane.name;
+        if (lane.gain != 1) text += QStringLiteral(" ×%1").arg(lane.gain, 0, 'g', 3);
+        if (lane.inverted) text += QStringLiteral(" ⇅");
+        const QString name = painter->fontMetrics().elidedText(text, Qt::ElideRight, int(row.width()));
         if (!two) {
             painter->drawText(row, Qt::AlignLeft | Qt::AlignVCenter, name);
             if (!lane.hint.isEmpty()) {
@@ -181,7 +204,8 @@ void LaneView::paint_axis(QPainter* painter) {
     const int decimals = step < 1 ? 1 : 0;
     painter->setFont(text_font(7.5));
     const double y = plot.bottom() + 4;
-    const double head = axis_.sweep && !lanes_.groups.empty() ? x_of(axis_.x_of_column(axis_.head)) : -1e9;
+    const bool sweeps = axis_.sweep && !axis_.scroll;
+    const double head = sweeps && !lanes_.groups.empty() ? x_of(axis_.x_of_column(axis_.head)) : -1e9;
     const double begin = std::max(axis_.begin_time(), 0.0);
     double last_x = -1e9;
     for (double t = std::ceil(begin / step - 1e-6) * step; t < axis_.end_time(); t += step) {
@@ -201,7 +225,7 @@ void LaneView::paint_axis(QPainter* painter) {
                               clock_text(t, decimals));
         }
     }
-    if (axis_.sweep && source_) {
+    if (sweeps && source_) {
         painter->setPen(paused_ ? c.warn : c.text);
         painter->setFont(text_font(7.5, true));
         const double x = std::clamp(head - 30, double(plot.left()), double(plot.right()) - 60);

@@ -12,12 +12,22 @@ namespace lockstep::ui {
 namespace {
 constexpr double kSpans[] = {1, 3, 5, 10, 20, 30};
 constexpr int kFitMs = 700;
-constexpr int kSlowMs = 250;  // axis, labels, chips: what need not move at 60 Hz
-constexpr double kShortest = 0.05;
+constexpr int kSlowMs = 250;                               // axis, labels, chips: what need not move at 60 Hz
+constexpr auto kPatience = std::chrono::milliseconds(10);  // for data from a file, before drawing later
 }  // namespace
 
 LaneView::LaneView(Workbench* workbench, QWidget* parent)
-    : QWidget(parent), workbench_(workbench), tool_(workbench) {
+    : QWidget(parent), workbench_(workbench), tool_(workbench), prefetch_([this] {
+          QMetaObject::invokeMethod(
+              this,
+              [this] {
+                  if (!awaited_) return;
+                  awaited_ = false;
+                  fit();
+                  redraw();
+              },
+              Qt::QueuedConnection);
+      }) {
     setAttribute(Qt::WA_OpaquePaintEvent);
     setMouseTracking(true);
     setFocusPolicy(Qt::StrongFocus);
@@ -45,7 +55,9 @@ void LaneView::set_source(std::shared_ptr<const TraceSource> source, bool live) 
     paused_ = false;
     fitted_ = false;
     cursor_ = -1;
+    selected_stream_ = selected_channel_ = -1;
     axis_.sweep = live;
+    axis_.scroll = scroll_;
     axis_.first = 0;
     lanes_ = LaneSet{};
     streams_.clear();
@@ -73,6 +85,28 @@ void LaneView::refresh() {
     lanes_.place(canvas_.image().height(), int(kGroupHead * ratio()), int(kGroupGap * ratio()));
     update_filters();
     if (axis_.sweep && source_ && !paused_) reset_head();
+    if (!axis_.sweep && source_) {
+        draw_fixed();
+        return;
+    }
+    fit();
+    redraw();
+}
+
+void LaneView::draw_fixed() {
+    Prefetch::Wish wish;
+    wish.source = shown_;
+    for (const Lane& lane : lanes_.lanes)
+        wish.channels.emplace_back(lane.stream, lane.channel);
+    wish.t0 = axis_.begin_time();
+    wish.t1 = axis_.end_time();
+    wish.columns = axis_.columns;
+    prefetch_.want(std::move(wish));
+    awaited_ = !prefetch_.wait(kPatience);
+    if (awaited_) {
+        update();
+        return;
+    }
     fit();
     redraw();
 }
@@ -83,7 +117,8 @@ void LaneView::choices_changed() {
 }
 
 void LaneView::reset_head() {
-    axis_.head = source_ ? axis_.column_of(source_->end_time()) - 1 : -1;
+    scroll_time_ = source_ ? source_->end_time() : 0;
+    axis_.head = source_ ? axis_.column_of(scroll_time_) - 1 : -1;
 }
 
 void LaneView::update_filters() {
@@ -133,7 +168,20 @@ void LaneView::tick() {
         }
     }
     if (!following()) return;
-    reset_head();
+    if (axis_.scroll) {
+        // The clock moves the view, evenly; the data, which come in batches, only correct it.
+        const double off = source_->end_time() - scroll_time_;
+        const double passed = double(since_frame_.isValid() ? since_frame_.nsecsElapsed() : 0) * 1e-9;
+        since_frame_.start();
+        if (std::abs(off) > 0.5) {
+            scroll_time_ += off;
+        } else {
+            scroll_time_ += std::max(0.0, passed * (1 + 0.5 * off));
+        }
+        axis_.head = std::max(axis_.head, axis_.column_of(scroll_time_) - 1);
+    } else {
+        reset_head();
+    }
     if (since_fit_.elapsed() >= kFitMs) {
         fit();
         if (!fitted_) {
@@ -144,6 +192,11 @@ void LaneView::tick() {
     const TraceCanvas::Touched touched = canvas_.advance(lanes_, *shown_, axis_);
     if (!touched.any()) return;
     const QRect plot = plot_rect();
+    if (axis_.scroll) {
+        update(plot.left() - 8, 0, plot.width() + 16, height());
+        emit scrolled();
+        return;
+    }
     const int64_t columns = std::min<int64_t>(touched.last - touched.first + 4, axis_.columns);
     const int x = axis_.x_of_column(touched.first - 2);
     const int left = int(std::floor(x / ratio())) - 1;
@@ -210,6 +263,16 @@ void LaneView::go_live() {
     follow_ = true;
     if (axis_.span > 30) axis_.span = 30;
     axis_.sweep = true;
+    axis_.scroll = scroll_;
+    refresh();
+    emit view_changed();
+}
+
+void LaneView::set_scroll(bool scroll) {
+    if (scroll == scroll_) return;
+    scroll_ = scroll;
+    if (!axis_.sweep) return;  // takes effect when it is live again
+    axis_.scroll = scroll;
     refresh();
     emit view_changed();
 }
@@ -219,8 +282,7 @@ void LaneView::show_range(double t0, double span) {
     axis_.sweep = false;
     follow_ = false;
     axis_.first = int64_t(std::lround(t0 / axis_.dt()));
-    fit();
-    redraw();
+    draw_fixed();
     emit view_changed();
 }
 
@@ -234,6 +296,16 @@ void LaneView::scroll(double spans) {
     }
     t0 = std::clamp(t0, std::min(0.0, end - axis_.span), std::max(0.0, end - 0.5 * axis_.span));
     show_range(std::max(t0, 0.0), axis_.span);
+}
+
+void LaneView::page(int direction) {
+    scroll(direction);
+}
+
+void LaneView::go_edge(bool end) {
+    if (!source_) return;
+    if (live_ && end) return go_live();
+    show_range(end ? std::max(0.0, source_->end_time() - axis_.span) : 0, axis_.span);
 }
 
 void LaneView::zoom(double factor, double around) {
@@ -268,18 +340,56 @@ void LaneView::step_span(int direction) {
     if (chosen != axis_.span) set_span(chosen);
 }
 
-void LaneView::step_amplitude(int direction) {
-    const Lane* under = underMouse() ? lane_at(mapFromGlobal(QCursor::pos())) : nullptr;
-    for (const Scale& scale : lanes_.scales) {
-        if (under && under->stream != scale.stream) continue;
-        choices_[streams_[size_t(scale.stream)].name].amplitude = amplitude_step(scale.amplitude, direction);
+const Lane* LaneView::lane_under_mouse() const {
+    return underMouse() ? lane_at(mapFromGlobal(QCursor::pos())) : nullptr;
+}
+
+void LaneView::step_amplitude(int direction, bool one_channel) {
+    const Lane* under = lane_under_mouse();
+    if (one_channel) {
+        if (!under) return;
+        auto& gain = choices_[streams_[size_t(under->stream)].name].gain;
+        const double next = amplitude_step(under->gain, -direction);
+        if (std::abs(next - 1) < 1e-9) {
+            gain.erase(under->channel);
+        } else {
+            gain[under->channel] = std::clamp(next, 0.01, 100.0);
+        }
+        choices_changed();
+        return;
+    }
+    for (size_t i = 0; i < lanes_.scales.size(); ++i) {
+        const Scale& scale = lanes_.scales[i];
+        if (under && under->scale != int(i)) continue;
+        choices_[streams_[size_t(scale.stream)].name].amplitude[scale.key] =
+            amplitude_step(scale.amplitude, direction);
     }
     choices_changed();
 }
 
-void LaneView::set_amplitude(const std::string& stream, double amplitude) {
-    choices_[stream].amplitude = amplitude;
+void LaneView::set_amplitude(int scale, double amplitude) {
+    if (scale < 0 || size_t(scale) >= lanes_.scales.size()) return;
+    const Scale& chosen = lanes_.scales[size_t(scale)];
+    choices_[streams_[size_t(chosen.stream)].name].amplitude[chosen.key] = amplitude;
     choices_changed();
+}
+
+void LaneView::auto_amplitude() {
+    const Lane* under = lane_under_mouse();
+    for (size_t s = 0; s < streams_.size(); ++s) {
+        if (under && under->stream != int(s)) continue;
+        choices_[streams_[s].name].amplitude.clear();
+        choices_[streams_[s].name].gain.clear();
+    }
+    choices_changed();
+}
+
+void LaneView::select_channel(int stream, int channel) {
+    if (stream == selected_stream_ && channel == selected_channel_) return;
+    selected_stream_ = stream;
+    selected_channel_ = channel;
+    update(0, 0, kGutter, height());
+    emit channel_selected();
 }
 
 void LaneView::toggle_dc() {

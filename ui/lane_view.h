@@ -8,6 +8,7 @@
 
 #include "ui/label_tool.h"
 #include "ui/lanes.h"
+#include "ui/prefetch.h"
 #include "ui/trace_canvas.h"
 
 namespace lockstep::ui {
@@ -30,6 +31,7 @@ class LaneView : public QWidget {
     bool following() const { return live_ && follow_ && !paused_; }
     bool paused() const { return paused_; }
     bool live() const { return live_; }
+    bool waiting() const { return awaited_; }  // for data of a fixed view
     double mains_hz() const { return mains_hz_; }
 
     void set_span(double seconds);
@@ -39,8 +41,18 @@ class LaneView : public QWidget {
     void scroll(double spans);                // of the visible span
     void zoom(double factor, double around);
     void step_span(int direction);
-    void step_amplitude(int direction);  // of the stream under the cursor, else of all
-    void set_amplitude(const std::string& stream, double amplitude);  // 0 = automatic
+    // Of the scale under the mouse, else of all; or of the one channel under the mouse.
+    void step_amplitude(int direction, bool one_channel = false);
+    void set_amplitude(int scale, double amplitude);  // 0 = automatic
+    void auto_amplitude();  // and no channel on its own; of the stream under the mouse, else of all
+    void set_scroll(bool scroll);
+    bool scrolls() const { return scroll_; }
+    void page(int direction);  // review: a span on; live: into what was
+    void go_edge(bool end);    // first or last span of the session
+    // The channel that is looked at closer; -1 while there is none.
+    int selected_stream() const { return selected_stream_; }
+    int selected_channel() const { return selected_channel_; }
+    void select_channel(int stream, int channel);
     void toggle_dc();
     bool dc_removed() const { return remove_dc_; }
     void toggle_scale_bars();
@@ -56,6 +68,8 @@ class LaneView : public QWidget {
   signals:
     void view_changed();  // axis, span, pause or follow
     void labels_changed();
+    void scrolled();  // a scrolling view moved on
+    void channel_selected();
 
   protected:
     void paintEvent(QPaintEvent* event) override;
@@ -65,11 +79,13 @@ class LaneView : public QWidget {
     void mouseReleaseEvent(QMouseEvent* event) override;
     void mouseDoubleClickEvent(QMouseEvent* event) override;
     void leaveEvent(QEvent* event) override;
+    bool event(QEvent* event) override;
     void wheelEvent(QWheelEvent* event) override;
     void contextMenuEvent(QContextMenuEvent* event) override;
 
   private:
     void redraw();
+    void draw_fixed();  // a fixed view: now when its data are in memory, else as soon as they are
     void fit();
     void update_filters();
     void update_hints();
@@ -79,6 +95,7 @@ class LaneView : public QWidget {
     double time_at(const QPointF& pos) const {
         return axis_.time_at((pos.x() - plot_rect().left()) * ratio());
     }
+    const Lane* lane_under_mouse() const;
     const Lane* lane_at(const QPointF& pos) const {
         return lanes_.lane_at(int((pos.y() - plot_rect().top()) * ratio()));
     }
@@ -106,6 +123,11 @@ class LaneView : public QWidget {
     bool live_ = false;
     bool follow_ = true;
     bool paused_ = false;
+    bool scroll_ = false;
+    double scroll_time_ = 0;  // session time at a scrolling view's right edge
+    QElapsedTimer since_frame_;
+    int selected_stream_ = -1;
+    int selected_channel_ = -1;
     bool remove_dc_ = true;
     bool scale_bars_ = true;
     bool annotate_ = true;
@@ -115,9 +137,11 @@ class LaneView : public QWidget {
     QPointF pan_from_;
     bool panning_ = false;
     int64_t pan_first_ = 0;
+    bool awaited_ = false;  // the fixed view's data are being read
     QElapsedTimer since_fit_;
     QElapsedTimer since_slow_;
     uint64_t seen_revision_ = 0;
+    Prefetch prefetch_;  // last: its thread ends before what it uses
 };
 
 }  // namespace lockstep::ui

@@ -126,16 +126,21 @@ void LaneSet::build(const std::vector<StreamInfo>& streams,
             if (units < 0 || own != unit || info.kind == "ppg") {
                 unit = own;
                 ++units;
-                Scale scale{int(s),
-                            unit,
-                            choice.amplitude,
-                            choice.amplitude <= 0,
-                            choice.amplitude > 0,
-                            int(lanes.size()),
-                            0};
+                Scale scale;
+                scale.key = info.channels[c].unit;
+                if (info.kind == "ppg") scale.key += ' ' + info.channels[c].name;
+                scale.stream = int(s);
+                scale.unit = unit;
+                scale.first_lane = int(lanes.size());
+                const auto fixed = choice.amplitude.find(scale.key);
+                if (fixed != choice.amplitude.end() && fixed->second > 0) {
+                    scale.amplitude = fixed->second;
+                    scale.automatic = false;
+                    scale.valid = true;
+                }
                 for (const Scale& o : old_scales) {
                     if (scale.automatic && o.automatic && o.valid && o.stream == scale.stream &&
-                        o.unit == unit) {
+                        o.key == scale.key) {
                         scale.amplitude = o.amplitude;
                         scale.valid = true;
                     }
@@ -150,6 +155,8 @@ void LaneSet::build(const std::vector<StreamInfo>& streams,
             lane.color = color_of(info, c, units, int(s));
             lane.scale = int(scales.size()) - 1;
             lane.inverted = choice.inverted.count(int(c)) > 0;
+            if (const auto gain = choice.gain.find(int(c)); gain != choice.gain.end())
+                lane.gain = gain->second;
             for (const Lane& o : old_lanes) {
                 if (o.stream == lane.stream && o.channel == lane.channel) {
                     lane.base = o.base;

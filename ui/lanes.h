@@ -15,7 +15,8 @@ namespace lockstep::ui {
 
 // What the user chose for a stream; kept while the stream's name stays.
 struct StreamChoice {
-    double amplitude = 0;  // units over one lane; 0 = automatic
+    std::map<std::string, double> amplitude;  // units over one lane, by scale; none = automatic
+    std::map<int, double> gain;               // of single channels, over their scale; none = 1
     bool remove_dc = true;
     std::set<int> hidden;  // channels
     std::set<int> inverted;
@@ -32,12 +33,14 @@ struct Lane {
     int top = 0;    // device px
     int height = 0;
     double base = 0;  // value at the lane's middle
+    double gain = 1;  // over its scale
     bool inverted = false;
     QString hint;  // "flat", "clipped", "60 Hz"; "" = good
 };
 
 // Channels of one stream and unit share their amplitude, so that they can be compared.
 struct Scale {
+    std::string key;  // in StreamChoice::amplitude
     int stream = 0;
     QString unit;
     double amplitude = 1;  // units over a lane's height

@@ -21,10 +21,12 @@
 #include "ui/connect_page.h"
 #include "ui/health_panel.h"
 #include "ui/icons.h"
+#include "ui/label_bar.h"
 #include "ui/lane_view.h"
 #include "ui/overview.h"
 #include "ui/prediction_strip.h"
 #include "ui/record_bar.h"
+#include "ui/signal_panel.h"
 
 namespace lockstep::ui {
 
@@ -57,6 +59,7 @@ QFrame* line() {
 MainWindow::MainWindow(Workbench* workbench, QWidget* parent) : QMainWindow(parent), workbench_(workbench) {
     setWindowTitle(tr("Lockstep Studio"));
     setAcceptDrops(true);
+    setMinimumSize(1080, 620);
     resize(1400, 900);
     folder_ = QStandardPaths::writableLocation(QStandardPaths::DocumentsLocation) + "/Lockstep";
 
@@ -83,15 +86,10 @@ MainWindow::MainWindow(Workbench* workbench, QWidget* parent) : QMainWindow(pare
     down->addWidget(lanes_, 1);
     down->addWidget(predictions_);
     down->addWidget(overview_);
+    keys_ = new LabelBar(lanes_);
+    down->addWidget(keys_);
     across->addWidget(plots, 1);
-    health_ = new HealthPanel;
-    side_ = new QScrollArea;
-    side_->setObjectName("side");
-    side_->setWidget(health_);
-    side_->setWidgetResizable(true);
-    side_->setFixedWidth(272);
-    side_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-    side_->setFrameShape(QFrame::NoFrame);
+    side_ = make_side();
     across->addWidget(side_);
 
     connect_ = new ConnectPage(workbench_);
@@ -114,6 +112,10 @@ MainWindow::MainWindow(Workbench* workbench, QWidget* parent) : QMainWindow(pare
         overview_->update();
     });
     connect(lanes_, &LaneView::labels_changed, overview_, &Overview::reload);
+    connect(lanes_, &LaneView::scrolled, predictions_, QOverload<>::of(&QWidget::update));
+    connect(lanes_, &LaneView::channel_selected, this,
+            [this] { show_signal(lanes_->selected_stream() >= 0); });
+    connect(keys_, &LabelBar::edit_wanted, this, &MainWindow::edit_classes);
     lanes_->installEventFilter(this);
 
     clock_.start();
@@ -166,7 +168,7 @@ QWidget* MainWindow::make_bar() {
     spans_ = new QButtonGroup(this);
     spans_->setExclusive(true);
     for (int s : kSpans) {
-        QToolButton* b = tool(QString::number(s), tr("%1 s across (Home, End)").arg(s));
+        QToolButton* b = tool(QString::number(s), tr("%1 s across ([ and ])").arg(s));
         b->setObjectName("segment");
         b->setCheckable(true);
         spans_->addButton(b, s);
@@ -179,8 +181,8 @@ QWidget* MainWindow::make_bar() {
     t->addSpacing(8);
     t->addWidget(line());
     t->addSpacing(6);
-    minus_ = tool({}, tr("Smaller traces (−)"));
-    plus_ = tool({}, tr("Larger traces (+)"));
+    minus_ = tool({}, tr("Smaller traces (−); Alt − for the channel under the mouse"));
+    plus_ = tool({}, tr("Larger traces (+); 0 for automatic"));
     connect(minus_, &QToolButton::clicked, this, [this] { lanes_->step_amplitude(1); });
     connect(plus_, &QToolButton::clicked, this, [this] { lanes_->step_amplitude(-1); });
     auto* gain = new QLabel(tr("gain"));
@@ -191,6 +193,10 @@ QWidget* MainWindow::make_bar() {
     t->addSpacing(6);
     t->addWidget(line());
     t->addSpacing(6);
+    scroll_ = tool(tr("Scroll"), tr("The newest data at the right edge, moving; off: a sweep (R)"));
+    scroll_->setCheckable(true);
+    connect(scroll_, &QToolButton::clicked, this, [this] { lanes_->set_scroll(!lanes_->scrolls()); });
+    t->addWidget(scroll_);
     filter_ = tool(tr("Filter"), tr("High-pass, low-pass and mains notch, for the display only (D)"));
     filter_->setCheckable(true);
     connect(filter_, &QToolButton::clicked, this, [this] { lanes_->toggle_dc(); });
@@ -215,12 +221,7 @@ QWidget* MainWindow::make_bar() {
     connect(theme_, &QToolButton::clicked, this,
             [this] { set_theme(current_theme() == Theme::dark ? Theme::light : Theme::dark); });
     help_ = tool({}, tr("Keys (?)"));
-    connect(help_, &QToolButton::clicked, this, [this] {
-        overlay_->setGeometry(centralWidget()->rect());
-        overlay_->show();
-        overlay_->raise();
-        overlay_->setFocus();
-    });
+    connect(help_, &QToolButton::clicked, this, &MainWindow::show_keys);
     leave_ = tool({}, tr("Disconnect, or close the recording"));
     connect(leave_, &QToolButton::clicked, this, [this] {
         workbench_->disconnect_device();
@@ -238,6 +239,50 @@ QWidget* MainWindow::make_bar() {
     return bar;
 }
 
+QWidget* MainWindow::make_side() {
+    auto* side = new QFrame;
+    side->setObjectName("side");
+    side->setFixedWidth(272);
+    auto* v = new QVBoxLayout(side);
+    v->setContentsMargins(1, 0, 0, 0);
+    v->setSpacing(0);
+    auto* tabs = new QHBoxLayout;
+    tabs->setContentsMargins(14, 10, 14, 0);
+    tabs->setSpacing(2);
+    health_tab_ = tool(tr("Health"), tr("Agreement, streams, link, clock, device (F)"));
+    signal_tab_ = tool(tr("Signal"), tr("Spectrum of a channel, trends of the link (F)"));
+    for (QToolButton* tab : {health_tab_, signal_tab_}) {
+        tab->setCheckable(true);
+        tabs->addWidget(tab);
+    }
+    connect(health_tab_, &QToolButton::clicked, this, [this] { show_signal(false); });
+    connect(signal_tab_, &QToolButton::clicked, this, [this] { show_signal(true); });
+    tabs->addStretch();
+    v->addLayout(tabs);
+    sides_ = new QStackedWidget;
+    health_ = new HealthPanel;
+    signal_ = new SignalPanel(lanes_);
+    for (QWidget* panel : {static_cast<QWidget*>(health_), static_cast<QWidget*>(signal_)}) {
+        auto* area = new QScrollArea;
+        panel->setAttribute(Qt::WA_StyledBackground);
+        panel->setObjectName("panel");
+        area->setWidget(panel);
+        area->setWidgetResizable(true);
+        area->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+        area->setFrameShape(QFrame::NoFrame);
+        sides_->addWidget(area);
+    }
+    v->addWidget(sides_, 1);
+    health_tab_->setChecked(true);
+    return side;
+}
+
+void MainWindow::show_signal(bool signal) {
+    health_tab_->setChecked(!signal);
+    signal_tab_->setChecked(signal);
+    sides_->setCurrentIndex(signal ? 1 : 0);
+}
+
 void MainWindow::restyle() {
     const QColor ink = colors().dim;
     minus_->setIcon(icon(Icon::minus, ink));
@@ -245,6 +290,7 @@ void MainWindow::restyle() {
     theme_->setIcon(icon(current_theme() == Theme::dark ? Icon::sun : Icon::moon, ink));
     help_->setIcon(icon(Icon::help, ink));
     leave_->setIcon(icon(Icon::close, ink));
+    if (signal_) signal_->restyle();
     if (lanes_) sync_tools();
 }
 
@@ -266,6 +312,8 @@ void MainWindow::sync_tools() {
         b->setChecked(std::abs(spans_->id(b) - lanes_->axis().span) < 1e-6);
     spans_->setExclusive(true);
     filter_->setChecked(lanes_->dc_removed());
+    scroll_->setChecked(lanes_->scrolls());
+    scroll_->setVisible(lanes_->live());
     annotate_->setChecked(lanes_->annotating());
     pause_->setVisible(lanes_->live());
     pause_->setChecked(lanes_->live() && !lanes_->following());
@@ -288,6 +336,9 @@ void MainWindow::poll() {
         predictions_->reload();
         overview_->setVisible(review);
         overview_->reload();
+        lanes_->labels().reload_classes();
+        keys_->reload();
+        signal_->reload();
         if (source_) lanes_->setFocus();
     }
     pages_->setCurrentIndex(source_ ? 1 : 0);
@@ -331,11 +382,19 @@ void MainWindow::poll() {
         since_panels_.start();
         record_->set_status(status_);
         health_->set_status(status_, double(clock_.elapsed()) / 1000);
+        signal_->set_status(status_, double(clock_.elapsed()) / 1000);
         if (source_) predictions_->reload();
+        keys_->update();
     }
     if (status_.message_id != message_id_) {
         message_id_ = status_.message_id;
-        banner_->show_message(QString::fromStdString(status_.message), status_.message_is_error);
+        QString action;
+        if (status_.finished != finished_) {
+            finished_ = status_.finished;
+            action = tr("Open it");
+        }
+        banner_->show_message(QString::fromStdString(status_.message), status_.message_is_error, action,
+                              [this] { workbench_->open_session(finished_); });
     }
     poll_timer_.setInterval(running ? kPollMs : kIdlePollMs);
     if (source_ != nullptr && !frame_timer_.isActive()) frame_timer_.start(running ? kFrameMs : 100);
@@ -387,6 +446,7 @@ void MainWindow::toggle_zen() {
     side_->setVisible(!zen_);
     predictions_->setVisible(!zen_);
     overview_->setVisible(!zen_ && reviewing_);
+    keys_->setVisible(!zen_);
 }
 
 void MainWindow::resizeEvent(QResizeEvent*) {

@@ -13,6 +13,7 @@ class QButtonGroup;
 class QFrame;
 class QLabel;
 class QScrollArea;
+class QSettings;
 class QStackedWidget;
 class QToolButton;
 
@@ -22,10 +23,12 @@ class Banner;
 class ConnectPage;
 class HealthPanel;
 class HelpOverlay;
+class LabelBar;
 class LaneView;
 class Overview;
 class PredictionStrip;
 class RecordBar;
+class SignalPanel;
 
 class MainWindow : public QMainWindow {
     Q_OBJECT
@@ -37,6 +40,9 @@ class MainWindow : public QMainWindow {
     void refresh_now();  // polls the workbench and draws a frame; the timers do this by themselves
     void set_theme(Theme theme);
     const FrameGaps& frame_gaps() const { return gaps_; }
+    // Place, theme, folder, view and label classes as they were left; given back when the window closes.
+    // Takes what `settings` has; a screenshot or a test remembers nothing.
+    void remember(QSettings* settings);
     void set_recording_folder(const QString& folder) { folder_ = folder; }
 
   protected:
@@ -45,9 +51,16 @@ class MainWindow : public QMainWindow {
     bool eventFilter(QObject* watched, QEvent* event) override;
     void dragEnterEvent(QDragEnterEvent* event) override;
     void dropEvent(QDropEvent* event) override;
+    void closeEvent(QCloseEvent* event) override;
 
   private:
     QWidget* make_bar();
+    QWidget* make_side();
+    void show_signal(bool signal);
+    void edit_classes();
+    void save() const;
+    void show_keys();
+    bool move_key(int key, bool shift, bool alt);
     void poll();
     void frame();
     void toggle_recording();
@@ -63,6 +76,7 @@ class MainWindow : public QMainWindow {
     WorkbenchStatus status_;
     std::shared_ptr<const TraceSource> source_;
     uint64_t message_id_ = 0;
+    std::string finished_;  // the recording whose end was told
     bool reviewing_ = false;
     bool zen_ = false;
     QString folder_;
@@ -83,6 +97,10 @@ class MainWindow : public QMainWindow {
     QWidget* tools_ = nullptr;
     QButtonGroup* spans_ = nullptr;
     QToolButton* pause_ = nullptr;
+    QToolButton* scroll_ = nullptr;
+    QToolButton* health_tab_ = nullptr;
+    QToolButton* signal_tab_ = nullptr;
+    QSettings* settings_ = nullptr;
     QToolButton* filter_ = nullptr;
     QToolButton* annotate_ = nullptr;
     QToolButton* minus_ = nullptr;
@@ -96,8 +114,11 @@ class MainWindow : public QMainWindow {
     LaneView* lanes_ = nullptr;
     PredictionStrip* predictions_ = nullptr;
     Overview* overview_ = nullptr;
+    LabelBar* keys_ = nullptr;
     HealthPanel* health_ = nullptr;
-    QScrollArea* side_ = nullptr;
+    SignalPanel* signal_ = nullptr;
+    QStackedWidget* sides_ = nullptr;
+    QWidget* side_ = nullptr;
     Banner* banner_ = nullptr;
     HelpOverlay* overlay_ = nullptr;
 };

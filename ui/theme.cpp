@@ -96,7 +96,15 @@ QToolButton::menu-indicator { image: none; width: 0; }
 QLineEdit, QPlainTextEdit { min-height: 19px; background: @field; border: 1px solid @border; border-radius: 6px; padding: 5px 8px;
   color: @text; selection-background-color: @accent; selection-color: @accent_text; }
 QLineEdit:focus, QPlainTextEdit:focus { border-color: @accent; }
-QComboBox { min-height: 27px; }
+QComboBox { min-height: 19px; background: @field; border: 1px solid @border; border-radius: 6px; padding: 5px 8px; color: @text; }
+QComboBox:focus, QComboBox:on { border-color: @accent; }
+QComboBox::drop-down { border: none; width: 26px; }
+QComboBox::down-arrow { image: url(@arrow); width: 10px; height: 6px; }
+QComboBox QLineEdit { border: none; padding: 0; background: transparent; }
+QComboBox QAbstractItemView { background: @panel; border: 1px solid @border; color: @text; outline: none;
+  selection-background-color: @hover; selection-color: @text; padding: 4px; }
+QWidget#panel { background: @panel; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QListWidget { background: transparent; border: none; outline: none; }
 QListWidget::item { border-radius: 6px; padding: 8px 10px; margin: 1px 0; color: @text; }
 QListWidget::item:hover { background: @hover; }
@@ -123,6 +131,8 @@ QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
                                                     {"@pressed", c.pressed},
                                                     {"@accent", c.accent},
                                                     {"@canvas", c.canvas}};
+    s.replace("@arrow", g_theme == Theme::dark ? ":/lockstep/icons/arrow_dark.svg"
+                                               : ":/lockstep/icons/arrow_light.svg");
     for (const auto& [name, color] : names)
         s.replace(name, color.name());
     return s;

@@ -41,6 +41,7 @@ void TraceCanvas::resize(int columns, int height, double pixel_ratio) {
 void TraceCanvas::redraw(const LaneSet& set, const TraceSource& source, const TimeAxis& axis) {
     image_.fill(colors().canvas);
     heads_.assign(set.groups.size(), -1);
+    cleared_ = axis.head;
     for (size_t g = 0; g < set.groups.size(); ++g) {
         const Group& group = set.groups[g];
         const int64_t finished = axis.column_of(source.end_time(group.stream)) - 1;
@@ -48,7 +49,8 @@ void TraceCanvas::redraw(const LaneSet& set, const TraceSource& source, const Ti
             // Each stream sweeps at its own head, so its oldest visible column depends on it.
             heads_[g] = std::min(finished, axis.head);
             clear(set, group, axis, axis.head - axis.columns + 1, axis.head);
-            draw(set, group, source, axis, heads_[g] - axis.columns + 1 + TimeAxis::kAhead, heads_[g]);
+            draw(set, group, source, axis,
+                 axis.scroll ? axis.begin() : heads_[g] - axis.columns + 1 + TimeAxis::kAhead, heads_[g]);
         } else {
             clear(set, group, axis, axis.begin(), axis.end() - 1);
             draw(set, group, source, axis, axis.begin(), std::min(finished, axis.end() - 1));
@@ -60,17 +62,24 @@ TraceCanvas::Touched TraceCanvas::advance(const LaneSet& set, const TraceSource&
                                           const TimeAxis& axis) {
     Touched touched{axis.head + 1, -1};
     if (heads_.size() != set.groups.size() || !axis.sweep) return {};
+    // A scrolling view's right edge moves on before the data are there.
+    if (axis.scroll && axis.head > cleared_) {
+        for (const Group& group : set.groups)
+            clear(set, group, axis, cleared_ + 1, axis.head);
+        touched = {cleared_ + 1, axis.head};
+        cleared_ = axis.head;
+    }
     for (size_t g = 0; g < set.groups.size(); ++g) {
         const Group& group = set.groups[g];
         const int64_t last = std::min(axis.column_of(source.end_time(group.stream)) - 1, axis.head);
         if (last <= heads_[g]) continue;
-        const int64_t first = std::max(heads_[g] + 1, last - axis.columns + 1 + TimeAxis::kAhead);
+        const int64_t first = std::max(heads_[g] + 1, last - axis.columns + 1 + axis.ahead());
         // What the head's empty strip newly covers is cleared with the columns to draw.
-        clear(set, group, axis, first, last + TimeAxis::kAhead);
+        if (!axis.scroll) clear(set, group, axis, first, last + TimeAxis::kAhead);
         draw(set, group, source, axis, first, last);
         heads_[g] = last;
         touched.first = std::min(touched.first, first);
-        touched.last = std::max(touched.last, last + TimeAxis::kAhead);
+        touched.last = std::max(touched.last, last + axis.ahead());
     }
     return touched.last < touched.first ? Touched{} : touched;
 }
@@ -88,7 +97,7 @@ void TraceCanvas::clear(const LaneSet& set, const Group& group, const TimeAxis& 
         // The column in which a multiple of the step falls.
         const double t = double(k) * axis.dt();
         const bool grid = std::ceil(t / step - 1e-9) * step < t + axis.dt() * (1 - 1e-9);
-        blank_.emplace_back(axis.x_of_column(k), grid ? line : plain);
+        blank_.emplace_back(axis.slot_of_column(k), grid ? line : plain);
     }
     QRgb* pixels = reinterpret_cast<QRgb*>(image_.bits());
     const ptrdiff_t stride = image_.bytesPerLine() / ptrdiff_t(sizeof(QRgb));
@@ -128,7 +137,7 @@ void TraceCanvas::draw_lane(const LaneSet& set, const Group& group, const Lane& 
     const int bottom =
         std::min(group.top + group.height, image_.height());  // a loud trace may cross into its neighbours'
     const double amplitude = set.scales[size_t(lane.scale)].amplitude;
-    const double gain = (lane.inverted ? 1 : -1) * lane.height / (amplitude > 0 ? amplitude : 1);
+    const double gain = (lane.inverted ? 1 : -1) * lane.gain * lane.height / (amplitude > 0 ? amplitude : 1);
     const double middle = lane.top + lane.height * 0.5;
     const double weight = 1.1 * ratio_;
     const QRgb ink = lane.color.rgb();
@@ -138,7 +147,7 @@ void TraceCanvas::draw_lane(const LaneSet& set, const Group& group, const Lane& 
     for (int i = 0; i < columns; ++i) {
         const Extent& e = extents_[size_t(i)];
         const int64_t k = first + i;
-        QRgb* column = pixels + axis.x_of_column(k);
+        QRgb* column = pixels + axis.slot_of_column(k);
         if (!e.valid) {
             // Loss is data: hatched, never closed up.
             for (int y = std::max(lane.top, top); y < std::min(lane.top + lane.height, bottom); ++y) {

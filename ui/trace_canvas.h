@@ -41,6 +41,7 @@ class TraceCanvas {
     QImage image_;
     double ratio_ = 1;
     std::vector<int64_t> heads_;  // per group
+    int64_t cleared_ = -1;        // scroll: newest column without what it showed a span ago
     std::vector<Extent> extents_;
     std::vector<std::pair<int, QRgb>> blank_;  // columns to clear, and to what
 };

@@ -9,12 +9,16 @@
 #include <QLineEdit>
 #include <QPushButton>
 #include <QSet>
+#include <QStackedWidget>
 #include <QThread>
 #include <cstdio>
 
 #include "ui/banner.h"
+#include "ui/class_editor.h"
+#include "ui/label_bar.h"
 #include "ui/lane_view.h"
 #include "ui/main_window.h"
+#include "ui/overview.h"
 
 namespace lockstep::ui {
 
@@ -51,10 +55,7 @@ bool MainWindow::handle_key(QKeyEvent* event) {
         return true;
     }
     if (key == Qt::Key_Question || key == Qt::Key_F1) {
-        overlay_->setGeometry(centralWidget()->rect());
-        overlay_->show();
-        overlay_->raise();
-        overlay_->setFocus();
+        show_keys();
         return true;
     }
     if (!source_) return false;
@@ -77,6 +78,7 @@ bool MainWindow::handle_key(QKeyEvent* event) {
                 return false;
         }
     }
+    if (move_key(key, shift, event->modifiers() & Qt::AltModifier)) return true;
     switch (key) {
         case Qt::Key_Space:
             if (!event->isAutoRepeat()) toggle_recording();
@@ -88,24 +90,18 @@ bool MainWindow::handle_key(QKeyEvent* event) {
                 lanes_->go_live();
             }
             return true;
-        case Qt::Key_Left:
-            lanes_->scroll(shift ? -1 : -0.1);
+        case Qt::Key_0:
+            lanes_->auto_amplitude();
             return true;
-        case Qt::Key_Right:
-            lanes_->scroll(shift ? 1 : 0.1);
+        case Qt::Key_R:
+            lanes_->set_scroll(!lanes_->scrolls());
+            sync_tools();
             return true;
-        case Qt::Key_Home:
-            lanes_->step_span(-1);
+        case Qt::Key_F:
+            show_signal(sides_->currentIndex() == 0);
             return true;
-        case Qt::Key_End:
-            lanes_->step_span(1);
-            return true;
-        case Qt::Key_Plus:
-        case Qt::Key_Equal:
-            lanes_->step_amplitude(-1);
-            return true;
-        case Qt::Key_Minus:
-            lanes_->step_amplitude(1);
+        case Qt::Key_L:
+            edit_classes();
             return true;
         case Qt::Key_A:
             lanes_->toggle_annotate();
@@ -148,6 +144,64 @@ bool MainWindow::handle_key(QKeyEvent* event) {
         return true;
     }
     return false;
+}
+
+// Through time and amplitude.
+bool MainWindow::move_key(int key, bool shift, bool alt) {
+    switch (key) {
+        case Qt::Key_Left:
+            lanes_->scroll(shift ? -1 : -0.1);
+            return true;
+        case Qt::Key_Right:
+            lanes_->scroll(shift ? 1 : 0.1);
+            return true;
+        case Qt::Key_PageUp:
+            lanes_->page(-1);
+            return true;
+        case Qt::Key_PageDown:
+            lanes_->page(1);
+            return true;
+        case Qt::Key_Home:
+            lanes_->go_edge(false);
+            return true;
+        case Qt::Key_End:
+            lanes_->go_edge(true);
+            return true;
+        case Qt::Key_BracketLeft:
+            lanes_->step_span(-1);
+            return true;
+        case Qt::Key_BracketRight:
+            lanes_->step_span(1);
+            return true;
+        case Qt::Key_Up:
+        case Qt::Key_Plus:
+        case Qt::Key_Equal:
+            lanes_->step_amplitude(-1, alt);
+            return true;
+        case Qt::Key_Down:
+        case Qt::Key_Minus:
+            lanes_->step_amplitude(1, alt);
+            return true;
+        default:
+            return false;
+    }
+}
+
+void MainWindow::show_keys() {
+    overlay_->setGeometry(centralWidget()->rect());
+    overlay_->show();
+    overlay_->raise();
+    overlay_->setFocus();
+}
+
+void MainWindow::edit_classes() {
+    ClassEditor editor(workbench_->label_classes(), this);
+    if (editor.exec() != QDialog::Accepted) return;
+    workbench_->set_label_classes(editor.classes());
+    lanes_->labels().reload_classes();
+    lanes_->update();
+    keys_->reload();
+    overview_->reload();
 }
 
 void MainWindow::choose_recording() {

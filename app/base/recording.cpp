@@ -74,7 +74,7 @@ Result<std::unique_ptr<Recording>> Recording::start(Hub* hub, const RecordingOpt
     writer.header.settings = options.settings;
     for (const PlanPtr& plan : options.plans)
         writer.models.push_back({plan->plan.name(), plan->plan_id, plan->bytes});
-    writer.classes = default_label_classes();
+    writer.classes = options.classes.empty() ? default_label_classes() : options.classes;
     auto created = storage::create_session(writer);
     if (!created) return tl::make_unexpected(created.error());
     std::unique_ptr<Recording> out(new Recording);

@@ -23,6 +23,7 @@ struct RecordingOptions {
     bool composite = false;
     std::map<std::string, std::string> settings;
     std::vector<PlanPtr> plans;
+    std::vector<LabelClass> classes;  // none: default_label_classes()
 };
 
 // Thread: control calls from one thread.

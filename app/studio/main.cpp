@@ -2,6 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <QApplication>
 #include <QElapsedTimer>
+#include <QScreen>
+#include <QSettings>
 #include <QTimer>
 #include <cstdio>
 
@@ -64,8 +66,9 @@ int run(int argc, char** argv) {
     command.set_version_flag("--version", std::string("lockstep-studio ") + LOCKSTEP_VERSION);
     command.add_option("what", o.what, "Device URI, or NAME.h5 to look at");
     command.add_option("--screenshot", o.screenshot, "Write a picture of the window and end");
-    command.add_option("--size", o.size, "Of the picture, WIDTHxHEIGHT");
-    command.add_option("--theme", o.theme, "light or dark")->check(CLI::IsMember({"light", "dark"}));
+    const auto* size = command.add_option("--size", o.size, "Of the window or the picture, WIDTHxHEIGHT");
+    const auto* theme = command.add_option("--theme", o.theme, "light or dark");
+    command.get_option("--theme")->check(CLI::IsMember({"light", "dark"}));
     command.add_option("--seconds", o.seconds, "Before the picture, when live")->check(CLI::PositiveNumber);
     command.add_flag("-v,--verbose", o.verbosity, "Log to standard error; twice for more");
     try {
@@ -103,13 +106,18 @@ int run(int argc, char** argv) {
         workbench.connect_device(o.what);
     ui::MainWindow window(&workbench);
     if (!o.screenshot.empty()) return take_screenshot(workbench, window, o, QSize(width, height));
+    QSettings settings("Lockstep", "Studio");
+    const QRect screen = QApplication::primaryScreen()->availableGeometry();
+    window.resize(QSize(width, height).boundedTo(screen.size()));
+    window.remember(&settings);
+    if (size->count() > 0) window.resize(width, height);
+    if (theme->count() > 0) window.set_theme(o.theme == "dark" ? ui::Theme::dark : ui::Theme::light);
     // Ctrl-C in the terminal closes the window as a person would.
     QTimer interrupts;
     QObject::connect(&interrupts, &QTimer::timeout, [&] {
         if (interrupted()) QApplication::quit();
     });
     interrupts.start(100);
-    window.resize(width, height);
     window.show();
     const bool well = QApplication::exec() == 0;
     if (o.verbosity > 0) {

@@ -19,7 +19,8 @@ constexpr size_t kRows = 20000;  // windows kept for the live view
 
 }  // namespace
 
-StudioWorkbench::StudioWorkbench() : classes_(default_label_classes()), worker_([this] { work(); }) {}
+StudioWorkbench::StudioWorkbench()
+    : classes_(default_label_classes()), live_classes_(classes_), worker_([this] { work(); }) {}
 
 StudioWorkbench::~StudioWorkbench() {
     {
@@ -103,6 +104,26 @@ std::vector<WindowRow> StudioWorkbench::windows(double t0, double t1) const {
 std::vector<LabelClass> StudioWorkbench::label_classes() const {
     const std::lock_guard lock(mutex_);
     return classes_;
+}
+
+void StudioWorkbench::set_label_classes(const std::vector<LabelClass>& classes) {
+    std::vector<LabelClass> changed;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const LabelClass& c : classes) {
+            const bool known = std::any_of(classes_.begin(), classes_.end(), [&](const LabelClass& o) {
+                return o.name == c.name && o.color == c.color && o.hotkey == c.hotkey && o.hed == c.hed;
+            });
+            if (!known) changed.push_back(c);
+        }
+        classes_ = classes;
+        if (status_.state != WorkbenchState::reviewing) live_classes_ = classes;
+    }
+    ask([this, changed] {
+        if (!editor_) return;
+        for (const LabelClass& c : changed)
+            if (const Status stored = editor_->append_class(c); !stored) return tell(stored.error());
+    });
 }
 
 std::vector<Label> StudioWorkbench::labels(double t0, double t1) const {
@@ -349,7 +370,7 @@ void StudioWorkbench::do_connect(const std::string& uri) {
         status_.device = info.board + ", firmware " + info.firmware;
         status_.path.clear();
         status_.has_health = false;
-        classes_ = default_label_classes();
+        classes_ = live_classes_;
     }
     if (const Status started = begin_stream(now_host_ns()); !started) {
         do_disconnect();
@@ -377,6 +398,7 @@ void StudioWorkbench::do_start(const std::string& path, const std::string& subje
     options.subject = subject;
     options.task = task;
     options.plans = session_->models();
+    options.classes = label_classes();
     options.settings["uri0"] = uri_;
     // The demo signals join two people's recordings.
     const auto uri = Uri::parse(uri_);
@@ -423,6 +445,7 @@ void StudioWorkbench::tell_finished(const Result<std::string>& file) {
     {
         const std::lock_guard lock(mutex_);
         summary = ledger_.summary();
+        status_.finished = *file;
     }
     tell("saved " + *file + (summary.whole ? ": whole" : ": not whole: " + summary.why_not), !summary.whole);
 }
@@ -450,6 +473,7 @@ void StudioWorkbench::do_disconnect() {
     status_.seconds = 0;
     status_.summary = Summary();
     status_.has_health = false;
+    classes_ = live_classes_;
     traces_.reset();
     plans_.clear();
     accounts_.clear();

@@ -33,6 +33,7 @@ class StudioWorkbench final : public Workbench {
     std::vector<ModelView> models() const override;
     std::vector<WindowRow> windows(double t0, double t1) const override;
     std::vector<LabelClass> label_classes() const override;
+    void set_label_classes(const std::vector<LabelClass>& classes) override;
     std::vector<Label> labels(double t0, double t1) const override;
     uint64_t label_revision() const override;
     bool edit_label(const LabelEdit& edit) override;
@@ -75,6 +76,7 @@ class StudioWorkbench final : public Workbench {
     Ledger ledger_;  // of this stretch of streaming: what is recorded, when it is recorded
     std::map<std::tuple<int, int, uint32_t>, WindowRow> rows_;  // segment, model, window
     std::vector<LabelClass> classes_;
+    std::vector<LabelClass> live_classes_;  // of recordings; a reviewed session has its own
     LabelTrack track_;
     std::deque<LabelEdit> unsaved_;  // of a reviewed session
 

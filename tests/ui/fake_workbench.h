@@ -49,6 +49,7 @@ class FakeWorkbench : public Workbench {
     std::vector<ModelView> models() const override;
     std::vector<WindowRow> windows(double t0, double t1) const override;
     std::vector<LabelClass> label_classes() const override { return classes; }
+    void set_label_classes(const std::vector<LabelClass>& chosen) override { classes = chosen; }
     std::vector<Label> labels(double t0, double t1) const override { return track.between(t0, t1); }
     uint64_t label_revision() const override { return track.revision(); }
     bool edit_label(const LabelEdit& edit) override;

@@ -1,16 +1,22 @@
 // The window as a person uses it, offscreen, on the real recordings.
 #include <gtest/gtest.h>
 
+#include <QAbstractButton>
 #include <QApplication>
 #include <QFontInfo>
+#include <QMessageBox>
+#include <QSettings>
 #include <QTemporaryDir>
+#include <QThread>
 #include <QtTest/QTest>
 #include <cmath>
 
 #include "tests/ui/fake_workbench.h"
+#include "ui/class_editor.h"
 #include "ui/lane_view.h"
 #include "ui/main_window.h"
 #include "ui/metrics.h"
+#include "ui/plots/spectrum.h"
 #include "ui/trace_canvas.h"
 
 namespace lockstep {
@@ -262,10 +268,10 @@ TEST_F(Window, SpanAndAmplitudeKeysChangeWhatIsShown) {
     bench.connect_now();
     bench.stream_until(20);
     open();
-    QTest::keyClick(window->lanes(), Qt::Key_Home);
+    QTest::keyClick(window->lanes(), Qt::Key_BracketLeft);
     EXPECT_DOUBLE_EQ(window->lanes()->axis().span, 5);
-    QTest::keyClick(window->lanes(), Qt::Key_End);
-    QTest::keyClick(window->lanes(), Qt::Key_End);
+    QTest::keyClick(window->lanes(), Qt::Key_BracketRight);
+    QTest::keyClick(window->lanes(), Qt::Key_BracketRight);
     EXPECT_DOUBLE_EQ(window->lanes()->axis().span, 20);
     const double amplitude = window->lanes()->lanes().scales[0].amplitude;
     QTest::keyClick(window->lanes(), Qt::Key_Plus);
@@ -273,6 +279,224 @@ TEST_F(Window, SpanAndAmplitudeKeysChangeWhatIsShown) {
     QTest::keyClick(window->lanes(), Qt::Key_Minus);
     QTest::keyClick(window->lanes(), Qt::Key_Minus);
     EXPECT_GT(window->lanes()->lanes().scales[0].amplitude, amplitude * 0.99);
+    EXPECT_FALSE(window->lanes()->lanes().scales[0].automatic);
+    QTest::keyClick(window->lanes(), Qt::Key_0);
+    for (const ui::Scale& scale : window->lanes()->lanes().scales)
+        EXPECT_TRUE(scale.automatic);
+}
+
+TEST_F(Window, TheWheelOverANameIsTheGainOfItsScaleOrOfOneChannel) {
+    bench.connect_now();
+    bench.stream_until(10);
+    open();
+    ui::LaneView* lanes = window->lanes();
+    const ui::Lane lane = lanes->lanes().lanes[2];
+    const QPointF name(60, lanes->plot_rect().top() + lane.top + lane.height / 2.0);
+    // What the wheel acts on is what is under the mouse.
+    QCursor::setPos(lanes->mapToGlobal(name.toPoint()));
+    settle();
+    if (!lanes->underMouse()) GTEST_SKIP() << "this platform moves no mouse";
+    auto wheel = [&](Qt::KeyboardModifiers modifiers) {
+        QWheelEvent event(name, lanes->mapToGlobal(name.toPoint()), {}, {0, 120}, Qt::NoButton, modifiers,
+                          Qt::NoScrollPhase, false);
+        QApplication::sendEvent(lanes, &event);
+    };
+    const double amplitude = lanes->lanes().scales[size_t(lane.scale)].amplitude;
+    wheel(Qt::NoModifier);
+    EXPECT_LT(lanes->lanes().scales[size_t(lane.scale)].amplitude, amplitude);
+    EXPECT_TRUE(lanes->lanes().scales.back().automatic);
+    wheel(Qt::ShiftModifier);
+    EXPECT_DOUBLE_EQ(lanes->lanes().lanes[2].gain, 2);
+    EXPECT_DOUBLE_EQ(lanes->lanes().lanes[1].gain, 1);
+}
+
+TEST_F(Window, ScrollingShowsWhatASweepKeepsOldestFirst) {
+    bench.connect_now();
+    ui::LaneSet set;
+    set.build(bench.store->streams(), {});
+    set.place(600, 8, 8);
+    ui::TraceCanvas moving;
+    ui::TraceCanvas fixed;
+    ui::TimeAxis axis;
+    axis.columns = 640;
+    axis.span = 5;
+    axis.scroll = true;
+    for (ui::TraceCanvas* c : {&moving, &fixed})
+        c->resize(axis.columns, 600, 1);
+    bench.stream_until(1);
+    ui::fit_scales(&set, *bench.store, 0, 1);
+    axis.head = axis.column_of(bench.store->end_time()) - 1;
+    moving.redraw(set, *bench.store, axis);
+    for (double t = 1.1; t < 12; t += 0.093) {
+        bench.stream_until(t);
+        // The view's edge runs ahead of the data now and then, as the clock does.
+        axis.head = std::max(axis.head, axis.column_of(bench.store->end_time() + 0.04) - 1);
+        moving.advance(set, *bench.store, axis);
+    }
+    bench.stream_until(13);
+    moving.advance(set, *bench.store, axis);
+    ui::TimeAxis still = axis;
+    still.sweep = still.scroll = false;
+    still.first = axis.begin();
+    fixed.redraw(set, *bench.store, still);
+    for (const ui::Group& g : set.groups)
+        for (int y = g.top; y < g.top + g.height; ++y)
+            for (int x = 0; x < axis.columns; ++x)
+                ASSERT_EQ(moving.image().pixel(axis.slot_of_column(axis.begin() + x), y),
+                          fixed.image().pixel(x, y))
+                    << x << " " << y << " " << g.title.toStdString();
+}
+
+TEST_F(Window, PagesAndEdgesOfASession) {
+    bench.connect_now();
+    bench.stream_until(60);
+    bench.review();
+    open();
+    ui::LaneView* lanes = window->lanes();
+    lanes->show_range(0, 10);
+    QTest::keyClick(lanes, Qt::Key_PageDown);
+    EXPECT_NEAR(lanes->axis().begin_time(), 10, 0.05);
+    QTest::keyClick(lanes, Qt::Key_PageDown);
+    QTest::keyClick(lanes, Qt::Key_PageUp);
+    EXPECT_NEAR(lanes->axis().begin_time(), 10, 0.05);
+    QTest::keyClick(lanes, Qt::Key_End);
+    EXPECT_NEAR(lanes->axis().end_time(), lanes->source()->end_time(), 0.05);
+    QTest::keyClick(lanes, Qt::Key_Home);
+    EXPECT_NEAR(lanes->axis().begin_time(), 0, 0.05);
+}
+
+// A disk that takes its time.
+class SlowSource : public TraceSource {
+  public:
+    explicit SlowSource(std::shared_ptr<const TraceSource> inner) : inner_(std::move(inner)) {}
+    std::vector<StreamInfo> streams() const override { return inner_->streams(); }
+    double begin_time() const override { return inner_->begin_time(); }
+    double end_time() const override { return inner_->end_time(); }
+    double begin_time(int s) const override { return inner_->begin_time(s); }
+    double end_time(int s) const override { return inner_->end_time(s); }
+    void extent(int s, int c, double t0, double t1, int n, Extent* out) const override {
+        pass();
+        inner_->extent(s, c, t0, t1, n, out);
+    }
+    size_t samples(int s, int c, double t0, double t1, size_t n, double* t, float* v) const override {
+        pass();
+        return inner_->samples(s, c, t0, t1, n, t, v);
+    }
+    mutable std::mutex gate;
+    mutable std::atomic<int> by_gui{0};  // reads that waited on the GUI's thread
+
+  private:
+    void pass() const {
+        if (QThread::currentThread() == QApplication::instance()->thread()) {
+            if (!gate.try_lock()) {
+                ++by_gui;
+                return;
+            }
+            gate.unlock();
+            return;
+        }
+        const std::lock_guard<std::mutex> lock(gate);
+    }
+    std::shared_ptr<const TraceSource> inner_;
+};
+
+TEST_F(Window, ReviewDoesNotWaitForTheDisk) {
+    bench.connect_now();
+    bench.stream_until(60);
+    bench.review();
+    auto slow = std::make_shared<SlowSource>(bench.store);
+    ui::LaneView lanes(&bench);
+    lanes.resize(900, 600);
+    lanes.set_source(slow, false);
+    for (int i = 0; i < 100 && lanes.waiting(); ++i)
+        QTest::qWait(10);
+    ASSERT_FALSE(lanes.waiting());
+    const QImage before = lanes.image().copy();
+    slow->by_gui = 0;
+    slow->gate.lock();
+    lanes.show_range(20, 5);
+    EXPECT_TRUE(lanes.waiting());  // and came back at once
+    QApplication::processEvents();
+    EXPECT_EQ(lanes.image(), before);
+    EXPECT_EQ(slow->by_gui, 0);
+    slow->gate.unlock();
+    for (int i = 0; i < 300 && lanes.waiting(); ++i)
+        QTest::qWait(10);
+    EXPECT_FALSE(lanes.waiting());
+    EXPECT_NE(lanes.image(), before);
+}
+
+TEST_F(Window, AnotherKeyAndClassMakeThatLabel) {
+    bench.connect_now();
+    bench.stream_until(4);
+    open();
+    ui::ClassEditor editor({{"blink", "#1f5fa8", '1', ""}, {"", "#000000", '2', ""}, {"blink", "", '3', ""}});
+    ASSERT_EQ(editor.classes().size(), 1u);  // no name, or a name given before
+    bench.set_label_classes({{"yawn", "#123456", '7', ""}});
+    window->lanes()->labels().reload_classes();
+    QTest::keyClick(window->lanes(), Qt::Key_7);
+    bench.stream_until(5);
+    QTest::keyClick(window->lanes(), Qt::Key_7);
+    EXPECT_EQ(only_label().label_class, "yawn");
+    QTest::keyClick(window->lanes(), Qt::Key_1);
+    QTest::keyClick(window->lanes(), Qt::Key_1);
+    EXPECT_EQ(bench.track.labels().size(), 1u);
+}
+
+TEST_F(Window, ClosesAndComesBackAsItWas) {
+    QTemporaryDir folder;
+    QSettings settings(folder.filePath("studio.ini"), QSettings::IniFormat);
+    bench.connect_now();
+    open();
+    window->remember(&settings);
+    window->set_theme(ui::Theme::dark);
+    QTest::keyClick(window->lanes(), Qt::Key_R);
+    bench.set_label_classes({{"yawn", "#123456", '7', ""}});
+    EXPECT_TRUE(window->close());
+    test::FakeWorkbench other;
+    ui::apply_theme(app(), ui::Theme::light);
+    ui::MainWindow again(&other);
+    again.remember(&settings);
+    EXPECT_EQ(ui::current_theme(), ui::Theme::dark);
+    EXPECT_TRUE(again.lanes()->scrolls());
+    ASSERT_EQ(other.classes.size(), 1u);
+    EXPECT_EQ(other.classes[0].name, "yawn");
+    EXPECT_EQ(other.classes[0].hotkey, '7');
+}
+
+TEST_F(Window, ClosingWhileRecordingAsksFirst) {
+    bench.connect_now();
+    bench.stream_until(2);
+    open();
+    bench.start_recording("/nowhere/a.h5", "", "");
+    settle();
+    auto answer = [&](int button) {
+        QTimer::singleShot(0, window.get(), [button] {
+            auto* box = qobject_cast<QMessageBox*>(QApplication::activeModalWidget());
+            ASSERT_NE(box, nullptr);
+            box->buttons().at(button)->click();
+        });
+        return window->close();
+    };
+    EXPECT_FALSE(answer(1));
+    EXPECT_EQ(bench.now.state, WorkbenchState::recording);
+    EXPECT_TRUE(answer(0));
+    EXPECT_EQ(bench.now.state, WorkbenchState::streaming);
+}
+
+TEST(Spectrum, AToneStandsWhereItIsWithItsDensity) {
+    constexpr double kRate = 250;
+    std::vector<float> x;
+    for (int i = 0; i < 2000; ++i)
+        x.push_back(float(100 + 3 * std::sin(2 * M_PI * 20 * i / kRate)));
+    const ui::Spectrum s = ui::spectrum_of(x, kRate);
+    EXPECT_NEAR(s.peak_hz, 20, 0.3);
+    // The power of a sine of amplitude 3 is 4.5, wherever it falls between the bins.
+    double power = 0;
+    for (size_t i = 0; i < s.hz.size(); ++i)
+        power += s.density[i] * s.density[i] * s.hz[0];
+    EXPECT_NEAR(power, 4.5, 0.05);
+    EXPECT_TRUE(ui::spectrum_of({1, 2, 3}, kRate).hz.empty());
 }
 
 TEST_F(Window, FontsAreThereAndScreenshotsAreNotBlankInBothThemes) {
