@@ -26,8 +26,9 @@ QApplication& app() {
     static int argc = 1;
     static char name[] = "window_test";
     static char* argv[] = {name, nullptr};
-    static QApplication application(argc, argv);
-    return application;
+    // Never destroyed: Qt's own statics go first when the program ends.
+    static auto* application = new QApplication(argc, argv);
+    return *application;
 }
 
 class Window : public ::testing::Test {
