@@ -1,17 +1,23 @@
-// lockstep label list | add | edit | delete | import | export
+// lockstep label list | add | edit | delete | import | export | class | agreement
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "acquisition/label_track.h"
 #include "app/base/label_script.h"
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
+#include "storage/agreement.h"
 #include "storage/label_editor.h"
+#include "storage/label_files.h"
 #include "storage/reader.h"
 
 namespace lockstep::app {
@@ -24,7 +30,11 @@ struct LabelOptions {
     uint64_t id = 0;
     std::optional<double> start, stop;
     std::optional<std::string> label_class, stream, channel, note;
-    std::string file;
+    std::string file, format;
+    std::vector<std::string> sessions, authors;  // agreement
+    double overlap = 0.5, tolerance = 0.1;
+    std::string name;  // class
+    std::optional<std::string> color, hotkey, hed;
 };
 
 // A session's labels, ready to be edited.
@@ -71,6 +81,17 @@ Json label_json(const Open& session, const Label& label) {
             {"note", label.note}};
 }
 
+// Labels as they are now whose last edit is by `author`.
+std::vector<Label> of_author(const Open& session, const std::string& author) {
+    std::map<uint64_t, std::string> last;
+    for (const LabelEdit& edit : session.track.history())
+        last[edit.operation == LabelOperation::remove ? edit.before.id : edit.after.id] = edit.author;
+    std::vector<Label> labels;
+    for (const Label& label : session.track.between(-1e300, 1e300))
+        if (last[label.id] == author) labels.push_back(label);
+    return labels;
+}
+
 int list(const LabelOptions& o) {
     const auto session = open(o.session);
     if (!session) return complain(session.error());
@@ -90,28 +111,19 @@ int list(const LabelOptions& o) {
     return kYes;
 }
 
-std::string csv_field(const std::string& text) {
-    if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-    std::string out = "\"";
-    for (const char c : text)
-        out += c == '"' ? std::string("\"\"") : std::string(1, c == '\n' || c == '\r' ? ' ' : c);
-    return out + "\"";
-}
-
-int export_csv(const LabelOptions& o) {
+int export_labels(const LabelOptions& o) {
     const auto session = open(o.session);
     if (!session) return complain(session.error());
-    std::string text = "start_s,stop_s,class,stream,channel\n";
-    for (const Label& label : session->track.between(-1e300, 1e300)) {
-        char times[64];
-        std::snprintf(times, sizeof times, label.stop > label.start ? "%.6f,%.6f" : "%.6f,", label.start,
-                      label.stop);
-        text += std::string(times) + "," + csv_field(label.label_class) + "," +
-                csv_field(stream_name(*session, label)) + "," + csv_field(channel_name(*session, label)) +
-                "\n";
-    }
+    const auto format = storage::label_format(o.file, o.format);
+    if (!format) return complain(format.error());
+    std::vector<Label> labels = session->track.between(-1e300, 1e300);
+    if (!o.author.empty()) labels = of_author(*session, o.author);
+    const auto text =
+        storage::write_labels(*format, {std::move(labels), session->streams, session->reader->classes(),
+                                        session->reader->header().start_utc_ns});
+    if (!text) return complain(text.error());
     if (o.file == "-") {
-        std::fwrite(text.data(), 1, text.size(), stdout);
+        std::fwrite(text->data(), 1, text->size(), stdout);
         return std::fflush(stdout) == 0 ? kYes : kFailed;
     }
     std::error_code error;
@@ -119,8 +131,8 @@ int export_csv(const LabelOptions& o) {
         return complain({ErrorKind::usage, "the file exists already", o.file,
                          "nothing is overwritten: choose another name"});
     const std::string part = o.file + ".part" + std::to_string(::getpid());
-    std::ofstream file(part);
-    file << text;
+    std::ofstream file(part, std::ios::binary);
+    file << *text;
     file.close();
     if (file) std::filesystem::rename(part, o.file, error);
     if (!file || error) {
@@ -224,21 +236,116 @@ int remove(const LabelOptions& o) {
     return store(o, *session, {removal});
 }
 
-int import_csv(const LabelOptions& o) {
+int import_labels(const LabelOptions& o) {
     auto session = open(o.session);
     if (!session) return complain(session.error());
-    auto labels = read_label_script(o.file);
-    if (!labels) return complain(labels.error());
+    const auto format = storage::label_format(o.file, o.format);
+    if (!format) return complain(format.error());
+    const auto lines = storage::read_labels(o.file, *format);
+    if (!lines) return complain(lines.error());
     std::vector<LabelEdit> edits;
-    LabelScript script(std::move(*labels), [&](const LabelEdit& edit) {
-        edits.push_back(edit);
-        edits.back().after.id = 0;
-        edits.back().after.source = "import";
-        edits.back().reason = "import";
-    });
-    if (const Status bound = script.bind(session->streams); !bound) return complain(bound.error());
-    (void)script.finish(1e300);
+    for (const storage::LabelLine& line : *lines) {
+        const auto label = storage::resolve(line, session->streams);
+        if (!label) return complain(label.error());
+        LabelEdit edit;
+        edit.after = *label;
+        edit.after.id = 0;
+        edit.after.source = "import";
+        edit.reason = "import";
+        edits.push_back(std::move(edit));
+    }
     return store(o, *session, edits);
+}
+
+// A class of the session: made when it is new, else changed where something is given.
+int set_class(const LabelOptions& o) {
+    auto session = open(o.session);
+    if (!session) return complain(session.error());
+    LabelClass c;
+    for (const LabelClass& known : session->reader->classes())
+        if (known.name == o.name) c = known;
+    c.name = o.name;
+    if (o.color) c.color = *o.color;
+    if (o.hotkey) c.hotkey = o.hotkey->empty() ? char(0) : (*o.hotkey)[0];
+    if (o.hed) c.hed = *o.hed;
+    const auto is_hex = [](char x) { return std::isxdigit(static_cast<unsigned char>(x)) != 0; };
+    if (!c.color.empty() && (c.color.size() != 7 || c.color[0] != '#' ||
+                             !std::all_of(c.color.begin() + 1, c.color.end(), is_hex)))
+        return complain({ErrorKind::usage, "\"" + c.color + "\" is no colour", "--color", "#rrggbb"});
+    if (c.hotkey != 0 && (c.hotkey < '1' || c.hotkey > '9' || o.hotkey.value_or("1").size() > 1))
+        return complain({ErrorKind::usage, "a hotkey is one of 1 to 9", "--hotkey", ""});
+    session->reader.reset();
+    auto editor = storage::open_label_editor(o.session);
+    if (!editor) return complain(editor.error());
+    if (const Status stored = (*editor)->append_class(c); !stored) return complain(stored.error());
+    say(o.session + ": class " + c.name);
+    return kYes;
+}
+
+int agreement(const LabelOptions& o) {
+    // Annotators by recording: copies of a session that people annotated apart are one recording.
+    struct Recorded {
+        double duration = 0;
+        std::map<std::string, std::vector<Label>> by_author;
+    };
+    std::map<std::string, Recorded> recordings;
+    std::set<std::string> authors;
+    for (const std::string& path : o.sessions) {
+        const auto session = open(path);
+        if (!session) return complain(session.error());
+        Recorded& r = recordings[session->reader->header().identifier];
+        r.duration = std::max(r.duration, session->reader->duration());
+        std::set<std::string> here;
+        for (const LabelEdit& edit : session->track.history())
+            here.insert(edit.author);
+        for (const std::string& author : here) {
+            // One name in two copies is two annotators; the file tells them apart.
+            const std::string name =
+                r.by_author.count(author) == 0
+                    ? author
+                    : author + " (" + std::filesystem::path(path).filename().string() + ")";
+            r.by_author[name] = of_author(*session, author);
+            authors.insert(name);
+        }
+    }
+    std::vector<std::string> wanted = o.authors;
+    if (wanted.empty()) wanted.assign(authors.begin(), authors.end());
+    for (const std::string& name : wanted)
+        if (authors.count(name) == 0)
+            return complain({ErrorKind::usage, "nobody called \"" + name + "\" edited these labels",
+                             o.sessions.front(), "lockstep label list shows them"});
+    if (wanted.size() < 2)
+        return complain({ErrorKind::usage, "there is only one annotator", o.sessions.front(),
+                         "give sessions that two people labelled, with label add --author"});
+    Json pairs = Json::array();
+    for (size_t i = 0; i < wanted.size(); ++i)
+        for (size_t k = i + 1; k < wanted.size(); ++k) {
+            storage::Agreement total({o.overlap, o.tolerance});
+            for (auto& [identifier, r] : recordings)
+                if (r.by_author.count(wanted[i]) + r.by_author.count(wanted[k]) != 0)
+                    total.add(r.by_author[wanted[i]], r.by_author[wanted[k]], r.duration);
+            Json classes = Json::object();
+            for (const storage::ClassAgreement& c : total.events())
+                classes[c.label_class.empty() ? "*" : c.label_class] = {
+                    {"f1", c.f1()}, {"both", c.both}, {"only_a", c.only_a}, {"only_b", c.only_b}};
+            pairs.push_back({{"a", wanted[i]},
+                             {"b", wanted[k]},
+                             {"seconds", total.seconds()},
+                             {"seconds_agreed", total.seconds_agreed()},
+                             {"kappa", total.kappa()},
+                             {"events", classes}});
+            if (o.json) continue;
+            std::printf("%s, %s: kappa %.3f over %.1f s, event F1 %.3f\n", wanted[i].c_str(),
+                        wanted[k].c_str(), total.kappa(), total.seconds(), total.events()[0].f1());
+            for (size_t c = 1; c < total.events().size(); ++c)
+                std::printf("  %-16s F1 %.3f  %llu by both, %llu and %llu by one\n",
+                            total.events()[c].label_class.c_str(), total.events()[c].f1(),
+                            static_cast<unsigned long long>(total.events()[c].both),
+                            static_cast<unsigned long long>(total.events()[c].only_a),
+                            static_cast<unsigned long long>(total.events()[c].only_b));
+        }
+    if (o.json) print_json({{"pairs", pairs}});
+    return kYes;
 }
 
 }  // namespace
@@ -271,12 +378,28 @@ void add_label(CLI::App& root, Chosen* chosen) {
     CLI::App* removal = command("delete", "Delete a label; the history keeps it", remove);
     removal->add_option("--id", o->id, "Number of the label")->required();
     removal->add_option("--author", o->author, "Who edits");
-    CLI::App* import = command("import", "Add the labels of a CSV", import_csv);
-    import->add_option("file", o->file, "CSV with start_s,stop_s,class,stream,channel")->required();
+    const auto file = [&](CLI::App* sub, const char* text) {
+        sub->add_option("file", o->file, text)->required();
+        sub->add_option("--format", o->format, "csv, tsv, audacity, json, edf; found from the name's ending");
+    };
+    CLI::App* import = command("import", "Add the labels of a file", import_labels);
+    file(import, "CSV, BIDS events.tsv, Audacity .txt, JSON or EDF+; - for standard input");
     import->add_option("--author", o->author, "Who edits");
-    command("export", "Write the labels as CSV", export_csv)
-        ->add_option("file", o->file, "A new file, or - for standard output")
-        ->required();
+    CLI::App* out = command("export", "Write the labels as a file of another tool", export_labels);
+    file(out, "A new file .csv, .tsv, .txt, .json or .edf, or - for standard output");
+    out->add_option("--author", o->author, "Only what this person edited last");
+    CLI::App* kind = command("class", "Add or change a class of labels", set_class);
+    kind->add_option("--name", o->name, "Of the class")->required();
+    kind->add_option("--color", o->color, "#rrggbb");
+    kind->add_option("--hotkey", o->hotkey, "1 to 9, empty for none");
+    kind->add_option("--hed", o->hed, "Tags of the Hierarchical Event Descriptors");
+    CLI::App* agree = label->add_subcommand("agreement", "How far annotators agree: Cohen's kappa, event F1");
+    agree->add_option("sessions", o->sessions, "NAME.h5 ..., copies of a recording count as one")->required();
+    agree->add_option("--authors", o->authors, "A,B: these only")->delimiter(',');
+    agree->add_option("--overlap", o->overlap, "Intersection over union from which two intervals match");
+    agree->add_option("--tolerance", o->tolerance, "Seconds between points that match");
+    agree->add_flag("--json", o->json, "One JSON object on standard output");
+    agree->callback([=] { *chosen = [=] { return agreement(*o); }; });
 }
 
 }  // namespace lockstep::app
