@@ -104,7 +104,7 @@ struct ClockFit {
     int device = 0;
     double offset_ms = 0;  // device time 0 on the session's clock
     double drift_ppm = 0;
-    double error_ms = 0;  // rms residual
+    double error_ms = 0;  // standard error
 };
 
 // A finished (or recovered) session. Thread: one caller at a time.

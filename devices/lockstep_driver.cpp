@@ -18,7 +18,6 @@ constexpr int64_t kDrainNs = kSecond;
 constexpr int64_t kQuietNs = 200 * kMs;
 constexpr int64_t kSilenceNs = 3 * kSecond;
 constexpr int64_t kGiveUpNs = 10 * kSecond;
-constexpr int kFastPings = 8;
 constexpr int64_t kFastPingNs = 100 * kMs;
 constexpr int64_t kPingNs = 2 * kSecond;
 constexpr size_t kReadSize = 64 * 1024;
@@ -362,7 +361,10 @@ void LockstepDriver::on_ack(const wire::Ack& ack) {
         // Answers to earlier pings are as good, but a stamp from the future is nobody's.
         if (int64_t(reply.host_ns) > read_ns_ || read_ns_ - int64_t(reply.host_ns) > kPingNs) return;
         ping_open_ = false;
-        events_->on_clock({0, 0, int64_t(reply.host_ns), reply.received_us, reply.transmitted_us, read_ns_});
+        const ClockObservation seen{
+            0, 0, int64_t(reply.host_ns), reply.received_us, reply.transmitted_us, read_ns_};
+        clock_.observe(seen);
+        events_->on_clock(seen);
         return;
     }
     bool began = false;
@@ -409,7 +411,7 @@ void LockstepDriver::keep_time() {
     if (now >= ping_due_ns_) {
         ping_open_ = true;
         ping_sent_ns_ = now;
-        ping_due_ns_ = now + (++pings_ < kFastPings ? kFastPingNs : kPingNs);
+        ping_due_ns_ = now + int64_t(clock_.ping_interval_s() * 1e9);
         uint16_t tag = 0;
         {
             const std::lock_guard<std::mutex> lock(mutex_);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "acquisition/byte_link.h"
+#include "acquisition/clock_map.h"
 #include "acquisition/driver.h"
 #include "devices/describe.h"
 #include "devices/wire/frame.h"
@@ -129,7 +130,7 @@ class LockstepDriver final : public Driver {
     uint64_t bytes_since_frame_ = 0;
     bool silent_ = false;
     bool lost_ = false;  // told so, and not yet told that it is back
-    int pings_ = 0;
+    ClockMap clock_;     // tells how often to ping
     int64_t ping_due_ns_ = 0;
     int64_t ping_sent_ns_ = 0;
     bool ping_open_ = false;

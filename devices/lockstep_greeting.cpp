@@ -192,7 +192,7 @@ bool LockstepDriver::resume(const char* otherwise) {
     changed_.notify_all();
     if (back) events_->on_link(LinkEventKind::reconnected, 0, info->board + " answers again", now_ns());
     if (rebooted) {
-        pings_ = 0;
+        clock_.restart();
         ping_due_ns_ = 0;
         events_->on_link(LinkEventKind::rebooted, 0, info->board + " rebooted: " + info->reset_cause,
                          now_ns());

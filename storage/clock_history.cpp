@@ -5,7 +5,7 @@
 
 namespace lockstep::storage {
 namespace {
-// The map's window is two minutes; its fit is best in the window's middle.
+// The map's fit is better inside its window than at its end.
 constexpr uint64_t kWindowUs = 120'000'000;
 constexpr uint64_t kStepUs = 30'000'000;
 }  // namespace
