@@ -142,7 +142,7 @@ Status Session::start() {
     if (!impl_->thread.joinable()) impl_->thread = std::thread(&Impl::run, impl_.get());
     impl_->running = true;
     for (const auto& d : impl_->devices)
-        if (const Status status = d->driver->start(); !status) return status;
+        if (Status status = d->driver->start(); !status) return status;
     return {};
 }
 

@@ -36,7 +36,7 @@ struct OperatorCode : private flatbuffers::Table {
     }
     // Older files keep the number in a byte, newer ones in an int32; the larger one counts.
     int32_t builtin() const {
-        const int32_t old = GetField<int8_t>(field(0), 0), now = GetField<int32_t>(field(3), 0);
+        const int32_t old = GetField<uint8_t>(field(0), 0), now = GetField<int32_t>(field(3), 0);
         return old > now ? old : now;
     }
     const flatbuffers::String* custom() const { return GetPointer<const flatbuffers::String*>(field(1)); }

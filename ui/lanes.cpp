@@ -32,10 +32,6 @@ double quantile(std::vector<float>* values, double q) {
 
 // Power of one frequency, relative to the samples' variance: 0 none, 1 a pure tone.
 double tone_share(const std::vector<float>& x, double hz, double rate) {
-    double mean = 0;
-    for (float v : x)
-        mean += double(v);
-    mean /= double(x.size());
     double re = 0;
     double im = 0;
     double power = 0;
@@ -186,7 +182,7 @@ void LaneSet::place(int height, int head, int gap) {
         g.top = int(std::lround(y));
         const double lane_height = unit * weight_of(g) / g.lanes;
         for (int i = 0; i < g.lanes; ++i) {
-            Lane& lane = lanes[size_t(g.first_lane + i)];
+            Lane& lane = lanes[size_t(g.first_lane) + size_t(i)];
             lane.top = int(std::lround(y));
             y += lane_height;
             lane.height = int(std::lround(y)) - lane.top;
@@ -215,7 +211,7 @@ bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
         std::vector<double> middles;
         std::vector<double> halves;
         for (int i = 0; i < scale.lanes; ++i) {
-            const Lane& lane = set->lanes[size_t(scale.first_lane + i)];
+            const Lane& lane = set->lanes[size_t(scale.first_lane) + size_t(i)];
             Extent extents[kColumns];
             source.extent(lane.stream, lane.channel, begin, end, kColumns, extents);
             std::vector<float> low;
@@ -244,7 +240,7 @@ bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
             }
         }
         for (int i = 0; i < scale.lanes; ++i) {
-            Lane& lane = set->lanes[size_t(scale.first_lane + i)];
+            Lane& lane = set->lanes[size_t(scale.first_lane) + size_t(i)];
             // A level that still fits stays where it is.
             const double off = std::abs(middles[size_t(i)] - lane.base);
             if (off + halves[size_t(i)] <= 0.5 * scale.amplitude && off <= 0.3 * scale.amplitude) continue;

@@ -35,7 +35,7 @@ QColor score_color(size_t index) {
 QString score_text(const ModelView& model, const std::vector<float>& scores) {
     if (scores.empty()) return QStringLiteral("–");
     const size_t i = model.classifier ? best(scores) : 0;
-    const QString name = i < model.score_names.size()
+    QString name = i < model.score_names.size()
                              ? QString::fromStdString(model.score_names[i]).replace('_', ' ')
                              : QString();
     if (model.classifier) return name;
@@ -260,7 +260,7 @@ bool PredictionStrip::event(QEvent* event) {
         auto scores = [&](const std::vector<float>& values) {
             QStringList parts;
             for (size_t i = 0; i < values.size() && i < 6; ++i) {
-                const QString name = i < model.score_names.size()
+                QString name = i < model.score_names.size()
                                          ? QString::fromStdString(model.score_names[i])
                                          : QString::number(i);
                 parts << QStringLiteral("%1 %2").arg(name).arg(double(values[i]), 0, 'g', 4);

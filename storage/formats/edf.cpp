@@ -306,8 +306,8 @@ Status write_edf_file(SessionReader& session, const std::vector<int>& streams, b
         }
     }
     for (const Annotation& a : annotations) {
-        const auto length_units = a.length < 0 ? -1LL : (long long)(a.length * 1e4 + 0.5);
-        edfwrite_annotation_utf8(handle, (long long)(a.start * 1e4 + 0.5), length_units, a.text.c_str());
+        const auto length_units = a.length < 0 ? -1LL : std::llround(a.length * 1e4);
+        edfwrite_annotation_utf8(handle, std::llround(a.start * 1e4), length_units, a.text.c_str());
     }
     if (edf.close() != 0)
         return fail(ErrorKind::system, "the file cannot be finished", path, "is the disk full?");

@@ -2,7 +2,6 @@
 // which columns belong together - comes from options or from a description in JSON (docs/exports.md).
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -22,7 +21,7 @@ bool matches(const std::string& source, const std::string& head) {
     const std::string extension = lower(std::filesystem::path(source).extension().string());
     if (extension != ".csv" && extension != ".tsv" && extension != ".txt" && extension != ".arff")
         return false;
-    return std::memchr(head.data(), 0, head.size()) == nullptr;
+    return head.find('\0') == std::string::npos;
 }
 
 struct Table {
