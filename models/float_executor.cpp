@@ -158,6 +158,9 @@ void eval(const Graph& g, const Node& n, const std::vector<Data>& values, Data* 
         case NodeKind::concat:
             concat(g, n, values, y);
             break;
+        case NodeKind::argmax:
+            (*y)[0] = float(std::max_element(x.begin(), x.end()) - x.begin());
+            break;
         case NodeKind::unary:
             std::transform(x.begin(), x.end(), y->begin(), n.function);
             return;

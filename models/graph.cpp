@@ -85,6 +85,8 @@ Status check_node(const Graph& g, const Node& n) {
     const bool same_count = n.kind == NodeKind::reshape || n.kind == NodeKind::transpose ||
                             n.kind == NodeKind::unary || n.kind == NodeKind::softmax || two;
     if (same_count && product(in) != product(out)) return wrong(n, "input and output differ in size");
+    if (n.kind == NodeKind::argmax && (product(out) != 1 || product(in) > 128))
+        return wrong(n, "takes one row of at most 128 scores");
     if (two) {
         const Shape& other = g.values[n.inputs[1]].shape;
         if (other != in && product(other) != channels_of(in))
@@ -172,6 +174,8 @@ const char* node_kind_name(NodeKind kind) {
             return "mul";
         case NodeKind::concat:
             return "concat";
+        case NodeKind::argmax:
+            return "argmax";
         case NodeKind::unary:
             return "lookup_table";
     }

@@ -43,7 +43,8 @@ enum class NodeKind {
     subtract,
     mul,
     concat,
-    unary,  // any function of one number: an int8 table in the plan
+    argmax,  // of one row
+    unary,   // any function of one number: an int8 table in the plan
 };
 
 const char* node_kind_name(NodeKind kind);

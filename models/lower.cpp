@@ -200,6 +200,9 @@ Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
             e.code = kOpConcat;
             e.params = params_of(ConcatParams{n.axes[0], {}});
             return e;
+        case NodeKind::argmax:
+            e.code = kOpArgmax;
+            return e;
         case NodeKind::unary:
             e.code = kOpLookupTable;
             e.params = params_of(lookup_params(g, n));

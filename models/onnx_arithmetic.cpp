@@ -36,6 +36,8 @@ void dense(OnnxBuilder& builder, const onnx::NodeProto& n, const Known& x, const
     for (size_t o = 0; o < out; ++o)
         for (size_t i = 0; i < in; ++i)
             node.weights[o * in + i] = alpha * w.real[transposed ? o * in + i : i * out + o];
+    const bool by_output = w.weight_scale.size() == 1 || w.weight_axis == (transposed ? 0u : 1u);
+    if (alpha == 1.0f && by_output) node.weight_scale = w.weight_scale;
     if (bias.size() == 1) bias.assign(out, bias[0]);
     if (bias.empty()) bias.assign(out, 0.0f);
     if (bias.size() != out) throw Misfit{"the bias does not fit"};

@@ -59,6 +59,9 @@ const std::map<std::string, Translator>& translators() {
         {"Identity", identity},
         {"Dropout", identity},
         {"Cast", identity},
+        {"QuantizeLinear", quantize_linear},
+        {"DequantizeLinear", dequantize_linear},
+        {"ArgMax", arg_max},
     };
     return table;
 }

@@ -12,6 +12,7 @@ void transpose_constant(OnnxBuilder& builder, const onnx::NodeProto& n, const Kn
         throw Misfit{"only a matrix of constants can be transposed"};
     Known k = x;
     std::swap(k.dims[0], k.dims[1]);
+    k.weight_axis = 1 - x.weight_axis;
     const auto rows = size_t(k.dims[0]), columns = size_t(k.dims[1]);
     for (size_t r = 0; r < rows; ++r)
         for (size_t c = 0; c < columns; ++c) {

@@ -95,6 +95,18 @@ Known read_constant(const onnx::TensorProto& t) {
             k.whole.assign(narrow.begin(), narrow.end());
             break;
         }
+        case onnx::TensorProto::INT8: {
+            k.integer = true;
+            const std::vector<int8_t> narrow = elements<int8_t>(t, t.int32_data(), count);
+            k.whole.assign(narrow.begin(), narrow.end());
+            break;
+        }
+        case onnx::TensorProto::UINT8: {
+            k.integer = k.is_unsigned = true;
+            const std::vector<uint8_t> narrow = elements<uint8_t>(t, t.int32_data(), count);
+            k.whole.assign(narrow.begin(), narrow.end());
+            break;
+        }
         default:
             throw Misfit{"a constant of element type " + std::to_string(t.data_type())};
     }

@@ -28,7 +28,11 @@ struct Known {
     bool integer = false;  // constant: `whole` counts, else `real`
     std::vector<float> real;
     std::vector<int64_t> whole;
-    size_t value = 0;  // not constant: the graph's value, stored channels-last
+    bool is_unsigned = false;         // constant: of element type uint8
+    std::vector<float> weight_scale;  // constant: the steps it was stored in, one or one a channel
+    size_t weight_axis = 0;
+    bool quantised = false;  // not constant: a QuantizeLinear gave it
+    size_t value = 0;        // not constant: the graph's value, stored channels-last
 };
 
 // Product of the dimensions, within the bounds of a model that can be run here.

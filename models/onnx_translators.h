@@ -30,6 +30,9 @@ void shape(OnnxBuilder& builder, const onnx::NodeProto& n);
 void gather(OnnxBuilder& builder, const onnx::NodeProto& n);
 void constant_of_shape(OnnxBuilder& builder, const onnx::NodeProto& n);
 void slice(OnnxBuilder& builder, const onnx::NodeProto& n);
+void quantize_linear(OnnxBuilder& builder, const onnx::NodeProto& n);
+void dequantize_linear(OnnxBuilder& builder, const onnx::NodeProto& n);
+void arg_max(OnnxBuilder& builder, const onnx::NodeProto& n);
 void identity(OnnxBuilder& builder, const onnx::NodeProto& n);
 
 }  // namespace lockstep::model

@@ -140,6 +140,7 @@ void conv(OnnxBuilder& builder, const onnx::NodeProto& n) {
             for (size_t k = 0; k < taps; ++k)
                 node.weights[depthwise ? k * out + o : (o * taps + k) * in + i] =
                     w.real[(o * in + i) * taps + k];
+    if (w.weight_axis == 0) node.weight_scale = w.weight_scale;
     node.bias = builder.given(n, 2) ? builder.real(n, 2).real : std::vector<float>(out, 0.0f);
     if (node.bias.size() != out) throw Misfit{"the bias does not fit"};
     Dims dims = {1, outputs};

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <optional>
 
 #include "models/float_executor.h"
 
@@ -380,6 +382,100 @@ class Rewriter {
         return false;
     }
 
+    // A part of the graph that is one function of one value, number by number: GELU, SiLU and their like
+    // come from exporters as five nodes.
+    struct Part {
+        std::function<float(float)> function;
+        std::set<size_t> nodes;  // by output value
+    };
+    std::optional<Part> as_function(size_t value, size_t x, int* budget) const {
+        if (value == x) return Part{[](float v) { return v; }, {}};
+        const Node* n = g_.producer(value);
+        if (n == nullptr || --*budget < 0 || g_.values[value].shape != g_.values[x].shape)
+            return std::nullopt;
+        const auto first = as_function(n->inputs[0], x, budget);
+        if (!first) return std::nullopt;
+        Part part = *first;
+        part.nodes.insert(value);
+        const auto f = first->function;
+        const float low = n->low, high = n->high;
+        const auto clamped = [low, high](float v) { return std::min(std::max(v, low), high); };
+        if (n->kind == NodeKind::unary) {
+            const auto outer = n->function;
+            part.function = [f, outer](float v) { return outer(f(v)); };
+            return part;
+        }
+        if (affine(*n)) {
+            const float scale = n->weights[0], shift = n->bias[0];
+            for (size_t c = 0; c < n->weights.size(); ++c)
+                if (n->weights[c] != scale || n->bias[c] != shift) return std::nullopt;
+            part.function = [f, scale, shift](float v) { return f(v) * scale + shift; };
+            return part;
+        }
+        const NodeKind kind = n->kind;
+        if (kind != NodeKind::add && kind != NodeKind::subtract && kind != NodeKind::mul) return std::nullopt;
+        const auto second = as_function(n->inputs[1], x, budget);
+        if (!second) return std::nullopt;
+        part.nodes.insert(second->nodes.begin(), second->nodes.end());
+        const auto h = second->function;
+        part.function = [f, h, kind, clamped](float v) {
+            const float a = f(v), b = h(v);
+            return clamped(kind == NodeKind::add ? a + b : kind == NodeKind::mul ? a * b : a - b);
+        };
+        return part;
+    }
+    bool elementwise(const Node& n) const {
+        return n.kind == NodeKind::unary || n.kind == NodeKind::add || n.kind == NodeKind::subtract ||
+               n.kind == NodeKind::mul || affine(n);
+    }
+    // A few values that the value may be a function of, the nearest first.
+    std::vector<size_t> elementwise_ancestors(size_t value) const {
+        constexpr size_t kMost = 16;
+        std::vector<size_t> found = {value};
+        for (size_t i = 0; i < found.size() && found.size() < kMost; ++i) {
+            const Node* n = g_.producer(found[i]);
+            if (n == nullptr || !elementwise(*n)) continue;
+            for (const size_t in : n->inputs)
+                if (g_.values[in].shape == g_.values[value].shape &&
+                    std::count(found.begin(), found.end(), in) == 0)
+                    found.push_back(in);
+        }
+        found.erase(found.begin());
+        return found;
+    }
+    bool fuse_functions() {
+        for (size_t i = g_.nodes.size(); i-- > 0;) {
+            const size_t root = g_.nodes[i].output;
+            for (const size_t x : elementwise_ancestors(root)) {
+                int budget = 64;
+                const auto part = as_function(root, x, &budget);
+                if (!part || part->nodes.size() < 2 || !only_within(part->nodes, root)) continue;
+                touched_ = g_.nodes[i].name;
+                Node fused;
+                fused.kind = NodeKind::unary;
+                fused.name = g_.nodes[i].name;
+                fused.inputs = {x};
+                fused.output = root;
+                fused.function = part->function;
+                g_.nodes[i] = std::move(fused);
+                for (const size_t value : part->nodes)
+                    if (value != root) erase_producer(value);
+                return true;
+            }
+        }
+        return false;
+    }
+    // Nobody else reads what disappears.
+    bool only_within(const std::set<size_t>& values, size_t root) const {
+        for (const size_t value : values) {
+            if (value == root) continue;
+            if (value == g_.output || g_.values[value].scale > 0) return false;
+            for (const size_t reader : g_.consumers(value))
+                if (values.count(g_.nodes[reader].output) == 0) return false;
+        }
+        return true;
+    }
+
     Graph& g_;
     const std::set<std::string>& without_;
     std::vector<AppliedRewrite> applied_;
@@ -391,6 +487,8 @@ const std::vector<Rewriter::Rewrite>& Rewriter::all() {
         {{"fold-affine", "batch normalisation and constant scales go into the weights beside them"},
          {&Rewriter::fold_affine_back, &Rewriter::fold_affine_forward}},
         {{"fuse-activation", "ReLU and clip become the clamp of what they follow"}, {&Rewriter::fold_clip}},
+        {{"fuse-functions", "functions of one value in a row become one table (GELU, SiLU)"},
+         {&Rewriter::fuse_functions}},
         {{"fold-padding", "zeros around a convolution become its own padding"}, {&Rewriter::fold_pad}},
         {{"cancel-transposes", "two moves that undo each other go away"}, {&Rewriter::cancel_transposes}},
         {{"spatial-first", "a spatial filter goes before the temporal one where that saves work"},

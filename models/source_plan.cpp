@@ -52,6 +52,8 @@ const char* eval_of(uint16_t code) {
             return "eval_transpose";
         case kOpSlice:
             return "eval_slice";
+        case kOpArgmax:
+            return "eval_argmax";
         default:
             return nullptr;
     }

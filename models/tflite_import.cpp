@@ -32,6 +32,10 @@ enum Builtin : int32_t {
     kBuiltinSub = 41,
     kBuiltinSqueeze = 43,
     kBuiltinExpandDims = 70,
+    kBuiltinLeakyRelu = 98,
+    kBuiltinElu = 111,
+    kBuiltinHardSwish = 117,
+    kBuiltinGelu = 150,
 };
 
 enum ElementCode : int8_t { kInt32 = 2, kInt8 = 9 };
@@ -57,6 +61,10 @@ const std::map<int32_t, NodeKind> kKinds = {
     {kBuiltinSub, NodeKind::subtract},
     {kBuiltinSqueeze, NodeKind::reshape},
     {kBuiltinExpandDims, NodeKind::reshape},
+    {kBuiltinLeakyRelu, NodeKind::unary},
+    {kBuiltinElu, NodeKind::unary},
+    {kBuiltinHardSwish, NodeKind::unary},
+    {kBuiltinGelu, NodeKind::unary},
 };
 
 class Importer {
@@ -213,7 +221,7 @@ class Importer {
         const auto out = value(op.outputs()->Get(0));
         if (!out) return bad(n, out.error().what);
         n.output = *out;
-        if (n.kind == NodeKind::unary) set_function(builtin, &n);
+        if (n.kind == NodeKind::unary) set_function(op, builtin, &n);
         Status s = {};
         if (n.has_weights()) s = read_weights(op, &n);
         if (s && (n.kind == NodeKind::conv2d || n.kind == NodeKind::depthwise_conv2d ||
@@ -225,8 +233,27 @@ class Importer {
         return {};
     }
 
-    static void set_function(int32_t builtin, Node* n) {
+    void set_function(const tflite::Operator& op, int32_t builtin, Node* n) const {
         switch (builtin) {
+            case kBuiltinLeakyRelu: {
+                const float alpha = op.option<float>(0, 0.0f, file_.end());
+                n->function = [alpha](float x) { return x < 0 ? alpha * x : x; };
+                break;
+            }
+            case kBuiltinElu:
+                n->function = [](float x) { return x < 0 ? std::expm1(x) : x; };
+                break;
+            case kBuiltinHardSwish:
+                n->function = [](float x) { return x * std::min(std::max(x + 3.0f, 0.0f), 6.0f) / 6.0f; };
+                break;
+            case kBuiltinGelu:
+                if (op.option<int8_t>(0, 0, file_.end()) != 0)
+                    n->function = [](float x) {
+                        return 0.5f * x * (1.0f + std::tanh(0.7978845608f * (x + 0.044715f * x * x * x)));
+                    };
+                else
+                    n->function = [](float x) { return 0.5f * x * (1.0f + std::erf(x * 0.7071067812f)); };
+                break;
             case kBuiltinLogistic:
                 n->function = [](float x) { return 1.0f / (1.0f + std::exp(-x)); };
                 break;

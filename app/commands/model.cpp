@@ -32,6 +32,7 @@ void add_model(CLI::App& root, Chosen* chosen) {
     add_model_evaluate(*model, chosen);
     add_model_report(*model, chosen);
     add_model_sign(*model, chosen);
+    add_model_source(*model, chosen);
 }
 
 }  // namespace lockstep::app

@@ -13,6 +13,7 @@ void add_model_info(CLI::App& model, Chosen* chosen);
 void add_model_run(CLI::App& model, Chosen* chosen);
 void add_model_evaluate(CLI::App& model, Chosen* chosen);
 void add_model_report(CLI::App& model, Chosen* chosen);
+void add_model_source(CLI::App& model, Chosen* chosen);
 void add_model_sign(CLI::App& model, Chosen* chosen);  // and verify
 
 // When the calibration is a session: its windows, cut by the preprocessing's way from counts.

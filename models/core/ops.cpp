@@ -24,6 +24,7 @@ const Operator* const kTable[] = {
     &kLookupTable,
     &kTranspose,
     &kSlice,
+    &kArgmax,
     &kVitals,
 };
 

@@ -194,6 +194,8 @@ def run_operator(plan, op, values):
         return np.frombuffer(p, np.int8)[x.astype(I64) + 128].reshape(yt["shape"])
     if code == 23:
         return four(x).transpose([int(a) for a in ints(p, 4)]).reshape(yt["shape"])
+    if code == 25:
+        return np.array(x.reshape(-1).argmax(), np.int8).reshape(yt["shape"])
     if code == 24:
         return four(x)[tuple(slice(int(b), int(b) + n) for b, n in zip(ints(p, 4), four(np.empty(yt["shape"])).shape))] \
             .reshape(yt["shape"])

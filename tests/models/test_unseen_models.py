@@ -91,6 +91,20 @@ class Dense(nn.Module):
         return torch.matmul(F.softplus(self.b(x)) * 0.5 - 0.25, self.w)
 
 
+class Smooth(nn.Module):
+    """Functions that exporters write as several nodes: they are one table in the plan."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv1d(4, 8, 5, padding=2), nn.Conv1d(8, 8, 3, padding=1)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = F.gelu(self.a(x))
+        x = F.silu(self.b(x))
+        return self.head(x.mean(dim=2))
+
+
 class Transposed(nn.Module):
     """Time first, as some recordings come, and a global maximum."""
 
@@ -106,7 +120,7 @@ class Transposed(nn.Module):
 
 
 CASES = [(Residual1d, (3, 90), 13), (Image, (1, 24, 10), 11), (Eeg, (8, 128), 13), (Dense, (20,), 14),
-         (Transposed, (50, 5), 14), (Residual1d, (3, 61), 9), (Dense, (20,), 17 if torch.__version__ >= "2" else 12)]
+         (Transposed, (50, 5), 14), (Residual1d, (3, 61), 9), (Smooth, (4, 64), 13), (Dense, (20,), 17 if torch.__version__ >= "2" else 12)]
 
 
 def stored(x):
@@ -138,6 +152,8 @@ def check(folder, make, shape, opset, seed):
 
     subprocess.run([PROBE, "convert", source, "-", calibration, plan_file], check=True, stdout=subprocess.DEVNULL)
     plan = Plan(open(plan_file, "rb").read())
+    if make is Smooth:
+        assert [op["code"] for op in plan.operators].count(22) == 2, [op["stage"] for op in plan.operators]
     windows = stored(x.numpy()).reshape(len(x), plan.window, plan.channels)
     windows.tofile(inputs)
     subprocess.run([PROBE, "stages", plan_file, inputs, out], check=True)

@@ -149,6 +149,7 @@ void eval_reshape(const OperatorContext& c);
 void eval_lookup_table(const OperatorContext& c);
 void eval_transpose(const OperatorContext& c);
 void eval_slice(const OperatorContext& c);
+void eval_argmax(const OperatorContext& c);
 
 // The plain C++ that is the contract; the eval functions above may run a faster twin (kernels/).
 void reference_conv2d(const OperatorContext& c);
@@ -172,5 +173,8 @@ extern const Operator kConcat;
 extern const Operator kLookupTable;
 extern const Operator kTranspose;
 extern const Operator kSlice;
+// ops/argmax.cpp: int8, up to 128 of them -> int8 [1, 1] of scale 1 and zero point 0: the index of the
+// largest, of equal ones the first. No params.
+extern const Operator kArgmax;
 
 }  // namespace lockstep::model
