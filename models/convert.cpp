@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "models/assemble.h"
+#include "models/classical.h"
 #include "models/feed.h"
 #include "models/onnx_import.h"
 #include "models/plan_file.h"
@@ -41,6 +42,31 @@ Status judge(const Graph& g, const std::vector<uint8_t>& raw, const Windows& win
             report->largest_error = std::max(report->largest_error, std::fabs(x[i] - y[i]));
     }
     return {};
+}
+
+Result<std::vector<uint8_t>> convert_classical(const ConvertRequest& request,
+                                               const std::vector<uint8_t>& file) {
+    std::optional<Preprocessing> way;
+    if (!request.preprocessing.empty()) {
+        auto parsed = read_preprocessing(request.preprocessing);
+        if (!parsed) return tl::make_unexpected(parsed.error());
+        if (parsed->inputs.size() != 1)
+            return fail(ErrorKind::usage, "a classical model takes one input",
+                        request.preprocessing + ": /inputs");
+        way = std::move(*parsed);
+    }
+    nlohmann::json provenance = {{"source", std::filesystem::path(request.source).filename().string()},
+                                 {"source_sha256", file_hash(request.source)},
+                                 {"arithmetic", "float32, fixed order"}};
+    if (!request.tool.empty()) provenance["tool"] = request.tool;
+    if (way) provenance["preprocessing_sha256"] = file_hash(request.preprocessing);
+    auto bytes = classical_plan(std::string(file.begin(), file.end()), request.source, way, request.name,
+                                provenance.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    if (!bytes) return bytes;
+    const auto plan = plan_from_bytes(*bytes, request.source);
+    if (!plan) return tl::make_unexpected(plan.error());
+    if (const Status s = check_runs(*plan); !s) return tl::make_unexpected(s.error());
+    return bytes;
 }
 
 std::string provenance_of(const ConvertRequest& request, const Graph& g, const ConvertReport& report,
@@ -219,6 +245,7 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     if (!target) return tl::make_unexpected(target.error());
     const auto file = read_model_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
+    if (is_classical(*file)) return convert_classical(request, *file);
     auto bytes = is_tflite(*file) ? convert_tflite(request, *file, *target, report)
                                   : convert_onnx(request, *file, *target, report);
     if (!bytes) return bytes;

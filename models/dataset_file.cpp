@@ -157,6 +157,15 @@ WindowSet read(const std::string& path, const std::string& part) {
 
 }  // namespace
 
+bool is_dataset(const std::string& path) {
+    const Quiet quiet;
+    const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file < 0) return false;
+    const bool yes = has(file, "X") && has(file, "y");
+    H5Fclose(file);
+    return yes;
+}
+
 Result<WindowSet> read_dataset(const std::string& path, const std::string& part) {
     const Quiet quiet;
     try {

@@ -8,4 +8,7 @@ namespace lockstep {
 // The windows of one part of the file's split; "" or "all" = every window.
 Result<WindowSet> read_dataset(const std::string& path, const std::string& part);
 
+// Whether the file is one at all; a session is HDF5 too.
+bool is_dataset(const std::string& path);
+
 }  // namespace lockstep

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "models/core/ops.h"
+#include "models/core/ops/classical.h"
 #include "models/core/ops/params.h"
 #include "models/core/plan_format.h"
 
@@ -71,6 +72,10 @@ const char* operator_name(uint16_t code) {
             return "argmax";
         case kOpVitals:
             return "vitals";
+        case kOpTrees:
+            return "trees";
+        case kOpVectors:
+            return "vectors";
         case kOpChannelMean:
             return "channel mean";
         default:

@@ -59,6 +59,8 @@ int run(Request r) {
                     {"rewrites", rewrites}});
     std::string text = r.output + ": plan " + id.substr(0, 16) + ", " + std::to_string(bytes->size()) +
                        " bytes, " + std::to_string(report.macs) + " multiplications a window";
+    if (report.macs == 0)
+        text = r.output + ": plan " + id.substr(0, 16) + ", " + std::to_string(bytes->size()) + " bytes";
     if (report.calibration_windows != 0)
         text += "; on " + std::to_string(report.calibration_windows) + " calibration windows " +
                 std::to_string(report.same_decision) + " have the float network's decision";
@@ -103,7 +105,7 @@ void add_calibration_options(CLI::App& c, ConvertRequest* request) {
 void add_model_convert(CLI::App& model, Chosen* chosen) {
     const auto r = std::make_shared<Request>();
     CLI::App* c = model.add_subcommand("convert", "Make a plan from a trained network");
-    c->add_option("source", r->convert.source, ".onnx or .tflite");
+    c->add_option("source", r->convert.source, ".onnx, .tflite, or .json of a classical model");
     c->add_option("plan,-o,--output", r->output, "NAME.lsplan");
     add_calibration_options(*c, &r->convert);
     c->add_option("--target", r->convert.target,

@@ -8,6 +8,7 @@
 #include "acquisition/label_track.h"
 #include "models/core/binding.h"
 #include "models/core/history.h"
+#include "models/dataset_file.h"
 #include "storage/reader.h"
 
 namespace lockstep::app {
@@ -180,8 +181,7 @@ bool is_session(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
     char magic[4] = {};
     in.read(magic, sizeof magic);
-    // A dataset is HDF5 too; a session opens as one.
-    return std::string(magic, 4) == "\x89HDF" && bool(storage::open_session(path));
+    return std::string(magic, 4) == "\x89HDF" && !is_dataset(path);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "app/base/html.h"
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
+#include "models/classical.h"
 #include "models/core/ops.h"
 #include "models/core/runner.h"
 #include "models/feed.h"
@@ -43,6 +44,7 @@ Json problems_of(const std::string& path, Json* failure) {
         return list;
     }
     std::vector<model::ImportProblem> problems;
+    if (is_classical(*file)) return list;
     const Bytes bytes(file->data(), file->size());
     const auto graph =
         is_tflite(*file) ? model::import_tflite(bytes, path) : model::import_onnx(bytes, path, &problems);

@@ -1,5 +1,6 @@
 #include "models/core/ops.h"
 
+#include "models/core/ops/classical.h"
 #include "models/core/ops/params.h"
 
 namespace lockstep::model {
@@ -26,6 +27,8 @@ const Operator* const kTable[] = {
     &kSlice,
     &kArgmax,
     &kVitals,
+    &kTrees,
+    &kVectors,
 };
 
 }  // namespace
