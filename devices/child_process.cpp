@@ -16,6 +16,7 @@ namespace {
 
 constexpr auto kGrace = std::chrono::seconds(3);
 constexpr size_t kMaxLine = 4096;
+constexpr int kMostFiles = 4096;  // closed one by one where the kernel cannot close a range
 
 }  // namespace
 
@@ -88,6 +89,12 @@ void ChildProcess::keep(std::vector<std::string> arguments) {
         ::dup2(output[1], STDERR_FILENO);
         const int nothing = ::open("/dev/null", O_RDONLY);
         if (nothing >= 0) ::dup2(nothing, STDIN_FILENO);
+        // A pipe that another thread of this program is about to hand to a child of its own would else stay
+        // open in this one, and its reader would wait for an end that never comes.
+        if (::close_range(STDERR_FILENO + 1, ~0U, 0) != 0) {
+            for (int fd = STDERR_FILENO + 1; fd < kMostFiles; ++fd)
+                ::close(fd);
+        }
         ::execv(argv[0], argv.data());
         static const char words[] = "cannot be run\n";
         [[maybe_unused]] const ssize_t n = ::write(STDOUT_FILENO, words, sizeof words - 1);

@@ -48,6 +48,8 @@ double LaneView::now() const {
 }
 
 void LaneView::set_source(std::shared_ptr<const TraceSource> source, bool live) {
+    // A recording that begins or ends is a new source; what the person chose to see stays.
+    const bool goes_on = source_ && source && live_ && live;
     source_ = std::move(source);
     shown_ = source_ ? std::make_shared<FilteredSource>(source_) : nullptr;
     live_ = live;
@@ -55,7 +57,7 @@ void LaneView::set_source(std::shared_ptr<const TraceSource> source, bool live) 
     paused_ = false;
     fitted_ = false;
     cursor_ = -1;
-    selected_stream_ = selected_channel_ = -1;
+    if (!goes_on) selected_stream_ = selected_channel_ = -1;
     axis_.sweep = live;
     axis_.scroll = scroll_;
     axis_.first = 0;
@@ -66,7 +68,7 @@ void LaneView::set_source(std::shared_ptr<const TraceSource> source, bool live) 
         // A short session is shown whole; of a long one the first seconds.
         const double end = source_->end_time();
         axis_.span = end > 0 && end <= 120 ? end : 30;
-    } else {
+    } else if (!goes_on || axis_.span > 30) {
         axis_.span = 10;
     }
     refresh();

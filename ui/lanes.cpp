@@ -128,6 +128,7 @@ void LaneSet::build(const std::vector<StreamInfo>& streams,
                 scale.stream = int(s);
                 scale.unit = unit;
                 scale.first_lane = int(lanes.size());
+                scale.level = info.rate() <= 64 && info.channels.size() == 1;
                 const auto fixed = choice.amplitude.find(scale.key);
                 if (fixed != choice.amplitude.end() && fixed->second > 0) {
                     scale.amplitude = fixed->second;
@@ -201,7 +202,8 @@ const Lane* LaneSet::lane_at(int y) const {
 
 bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
     constexpr int kColumns = 256;
-    constexpr double kRoom = 1.15;  // of the range, so that a trace does not touch its lane's edges
+    constexpr double kRoom = 1.15;      // of the range, so that a trace does not touch its lane's edges
+    constexpr double kLevelRoom = 1.4;  // and for where a level goes until the next look at it
     bool changed = false;
     for (Scale& scale : set->scales) {
         const double begin = std::max(t0, source.begin_time(scale.stream));
@@ -221,8 +223,8 @@ bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
                 low.push_back(e.min);
                 high.push_back(e.max);
             }
-            const double bottom = quantile(&low, 0.02);
-            const double top = quantile(&high, 0.98);
+            const double bottom = quantile(&low, scale.level ? 0 : 0.02);
+            const double top = quantile(&high, scale.level ? 1 : 0.98);
             if (!low.empty()) ranges.push_back(float(top - bottom));
             middles.push_back((bottom + top) / 2);
             halves.push_back((top - bottom) / 2);
@@ -232,7 +234,7 @@ bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
         const double range = ranges.size() >= 4 ? quantile(&ranges, 0.6)
                                                 : double(*std::max_element(ranges.begin(), ranges.end()));
         if (scale.automatic) {
-            const double wanted = room_for(std::max(range * kRoom, 1e-6));
+            const double wanted = room_for(std::max(range * (scale.level ? kLevelRoom : kRoom), 1e-6));
             if (!scale.valid || range > scale.amplitude || wanted < 0.6 * scale.amplitude) {
                 changed = changed || wanted != scale.amplitude;
                 scale.amplitude = wanted;

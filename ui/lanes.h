@@ -45,6 +45,7 @@ struct Scale {
     QString unit;
     double amplitude = 1;  // units over a lane's height
     bool automatic = true;
+    bool level = false;  // a slow level, which must not drift out of its lane
     bool valid = false;  // an amplitude has been found
     int first_lane = 0;
     int lanes = 0;

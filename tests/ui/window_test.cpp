@@ -265,6 +265,17 @@ TEST_F(Window, SpaceRecordsAndNeverOverwrites) {
     EXPECT_EQ(bench.calls, (std::vector<std::string>{"record", "stop"}));
 }
 
+TEST_F(Window, RecordingKeepsTheSpan) {
+    bench.connect_now();
+    bench.stream_until(4);
+    open();
+    QTest::keyClick(window->lanes(), Qt::Key_BracketRight);
+    ASSERT_DOUBLE_EQ(window->lanes()->axis().span, 20);
+    bench.connect_now();  // another source, as a recording's is
+    settle();
+    EXPECT_DOUBLE_EQ(window->lanes()->axis().span, 20);
+}
+
 TEST_F(Window, SpanAndAmplitudeKeysChangeWhatIsShown) {
     bench.connect_now();
     bench.stream_until(20);
