@@ -97,7 +97,12 @@ void Ledger::on_event(const Event& event) {
                    [](const HealthReport&) {},
                    [this](const LinkEvent& e) {
                        if (e.kind == LinkEventKind::damaged) damaged_ += e.count;
-                       if (e.kind == LinkEventKind::lost) ++losses_;
+                       if (e.kind == LinkEventKind::lost) {
+                           ++losses_;
+                           down_.insert(e.device);
+                       } else if (e.kind == LinkEventKind::reconnected) {
+                           down_.erase(e.device);
+                       }
                    },
                    [](const DeviceMarker&) {},
                    [this](const WindowVerdict& e) {
@@ -148,6 +153,7 @@ Summary Ledger::summary() const {
     if (!clocks_.empty()) out.clock = clocks_.begin()->second.map.estimate();
     out.damaged_frames = damaged_;
     out.link_losses = losses_;
+    out.links_down = down_.size();
 
     uint64_t received = 0;
     for (const StreamAccount& s : out.streams) {
@@ -162,6 +168,8 @@ Summary Ledger::summary() const {
     }
     if (received == 0)
         out.why_not = "no sample was received";
+    else if (out.why_not.empty() && out.links_down > 0)
+        out.why_not = "the link was lost and did not come back; what the device sent since is not known";
     else if (out.why_not.empty() && out.windows.same * 10 < out.windows.expected * 9)
         out.why_not = std::to_string(out.windows.same) + " of " + std::to_string(out.windows.expected) +
                       " windows are the same on device and host, fewer than 90 %";

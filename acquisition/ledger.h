@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,7 @@ struct Summary {
     ClockEstimate clock;  // of the first device
     uint64_t damaged_frames = 0;
     uint64_t link_losses = 0;
+    uint64_t links_down = 0;  // devices that were lost and are not back
     // PARITY.md: sent = stored, no gap, same >= 90 % of the expected windows. (That the file verifies
     // is the caller's to add.)
     bool whole = false;
@@ -83,6 +85,7 @@ class Ledger {
     std::vector<WindowAccount> models_;
     std::map<int, Clock> clocks_;
     std::map<uint64_t, bool> labels_;
+    std::set<int> down_;  // devices
     uint64_t damaged_ = 0;
     uint64_t losses_ = 0;
     int64_t first_ns_ = 0;

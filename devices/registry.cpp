@@ -19,6 +19,8 @@ using MakeDriver = Result<std::unique_ptr<Driver>> (*)(const Uri& uri, const Dri
 struct Entry {
     DriverInfo info;
     MakeDriver make;
+    // Of the test bench: taken, not offered to people.
+    std::vector<std::string> bench = {};
 };
 
 Result<std::unique_ptr<Driver>> make_serial(const Uri& uri, const DriverServices&) {
@@ -73,7 +75,8 @@ const Entry kDevices[] = {
       "Virtual board",
       "mps2-an386",
       {{"signals", "Recordings fed to its sensors", "", {}}, kBaud, kSpeed}},
-     make_virtual},
+     make_virtual,
+     {"firmware", "flip", "drop", "cut-every", "cut-length", "seed"}},
     {{"serial", "Serial port", "/dev/ttyACM0", {kBaud}}, make_serial},
     {{"tcp", "TCP bridge", "HOST:PORT", {}}, make_tcp},
     {{"ble", "Bluetooth Low Energy", "AA:BB:CC:DD:EE:FF", {}}, make_ble},
@@ -84,11 +87,14 @@ const Entry kDevices[] = {
      make_replay},
 };
 
-Status check_options(const Uri& uri, const DriverInfo& info) {
+Status check_options(const Uri& uri, const Entry& device) {
+    const DriverInfo& info = device.info;
     for (const auto& entry : uri.query) {
         const bool known = std::any_of(info.options.begin(), info.options.end(),
                                        [&](const OptionInfo& o) { return o.name == entry.first; });
-        if (known) continue;
+        const bool bench =
+            std::find(device.bench.begin(), device.bench.end(), entry.first) != device.bench.end();
+        if (known || bench) continue;
         std::string names;
         for (const OptionInfo& o : info.options)
             names += (names.empty() ? "" : ", ") + o.name;
@@ -112,7 +118,7 @@ DriverFactory make_driver_factory(DriverServices services) {
         std::string schemes;
         for (const Entry& e : kDevices) {
             if (e.info.scheme == uri.scheme) {
-                if (const Status status = check_options(uri, e.info); !status)
+                if (const Status status = check_options(uri, e); !status)
                     return tl::make_unexpected(status.error());
                 return e.make(uri, services);
             }

@@ -1,6 +1,7 @@
 #include "app/base/comparison.h"
 
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "acquisition/session.h"
@@ -46,7 +47,8 @@ Result<Recomputed> recompute(SessionReader& reader, std::vector<PlanPtr> plans) 
     // Where the recorded host and the device agreed, the recorded host's stage hashes are the device's
     // too: they tell at which stage a later difference begins.
     std::map<WindowKey, Prediction> recorded_host;
-    std::map<WindowKey, uint32_t> recorded_device;
+    std::map<WindowKey, std::pair<uint32_t, uint32_t>> recorded_device;  // hashes of input, output
+    std::set<WindowKey> repeated;  // the host computes what it computed then
     const auto stored = reader.predictions();
     if (!stored) return tl::make_unexpected(stored.error());
     for (const Prediction& p : *stored) {
@@ -54,7 +56,7 @@ Result<Recomputed> recompute(SessionReader& reader, std::vector<PlanPtr> plans) 
         if (p.origin == Origin::host)
             recorded_host[key] = p;
         else
-            recorded_device[key] = p.output_hash;
+            recorded_device[key] = {p.input_hash, p.output_hash};
     }
     const auto key_of = [&](int segment, int model, uint32_t window) {
         const bool known = model >= 0 && size_t(model) < plans.size();
@@ -65,7 +67,7 @@ Result<Recomputed> recompute(SessionReader& reader, std::vector<PlanPtr> plans) 
         const auto host = recorded_host.find(key);
         const auto device = recorded_device.find(key);
         if (host == recorded_host.end() || device == recorded_device.end() || host->second.stages.empty() ||
-            host->second.output_hash != device->second)
+            device->second != std::make_pair(host->second.input_hash, host->second.output_hash))
             return fail(ErrorKind::usage, "the session does not tell the device's stages");
         return host->second.stages;
     };
@@ -77,9 +79,10 @@ Result<Recomputed> recompute(SessionReader& reader, std::vector<PlanPtr> plans) 
             const auto host = recorded_host.find(WindowKey{p->segment, p->plan_id.substr(0, 16), p->window});
             if (host == recorded_host.end()) return;
             ++out.host_compared;
-            out.host_equal +=
-                host->second.input_hash == p->input_hash && host->second.output_hash == p->output_hash ? 1
-                                                                                                       : 0;
+            if (host->second.input_hash != p->input_hash || host->second.output_hash != p->output_hash)
+                return;
+            ++out.host_equal;
+            repeated.insert(host->first);
         }
     };
     OfflineComparison comparison(plans, publish, stages);
@@ -89,6 +92,24 @@ Result<Recomputed> recompute(SessionReader& reader, std::vector<PlanPtr> plans) 
     });
     if (!read) return tl::make_unexpected(read.error());
     comparison.finish();
+
+    // The stage that the device was asked for while it could be is in the recorded verdict.
+    const auto live = reader.verdicts();
+    if (!live) return tl::make_unexpected(live.error());
+    std::map<WindowKey, const WindowVerdict*> located;
+    for (const WindowVerdict& v : *live)
+        if (v.verdict == Verdict::different && v.stage >= 0)
+            located[key_of(v.segment, v.model, v.window)] = &v;
+    for (WindowVerdict& v : out.verdicts) {
+        const WindowKey key = key_of(v.segment, v.model, v.window);
+        const auto found = located.find(key);
+        if (v.verdict != Verdict::different || v.stage >= 0 || found == located.end() ||
+            repeated.count(key) == 0)
+            continue;
+        v.difference = found->second->difference;
+        v.stage = found->second->stage;
+        v.reason = found->second->reason;
+    }
 
     Ledger ledger;
     for (const WindowVerdict& verdict : out.verdicts)

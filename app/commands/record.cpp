@@ -42,6 +42,7 @@ std::vector<std::string> silent_streams(const Summary& summary) {
 void watch(const Session& session, Recording& recording, const RecordOptions& options, LabelScript& script) {
     Progress progress;
     bool silence_told = false;
+    uint64_t down = 0;
     double told = 0;
     while (!interrupted()) {
         const double seconds = recording.seconds();
@@ -54,6 +55,13 @@ void watch(const Session& session, Recording& recording, const RecordOptions& op
         if (seconds - told >= 0.5) {
             told = seconds;
             const Summary summary = session.summary();
+            if (summary.links_down != down) {
+                progress.clear();
+                say(summary.links_down > down
+                        ? "lockstep: the link was lost; waiting for the board to come back (Ctrl-C ends)"
+                        : "lockstep: the board is back");
+                down = summary.links_down;
+            }
             uint64_t lost = 0;
             for (const StreamAccount& stream : summary.streams)
                 lost += stream.lost;
@@ -151,6 +159,7 @@ int conclude(const Summary& summary, const WriterStatistics& written, const Reco
         say("lockstep: " + name + ": not one sample came; check that the sensor is connected and enabled");
         if (status == kYes) status = kNo;
     }
+    if (summary.links_down > 0) return kFailed;
     if (status == kYes && options.strict &&
         (lost > 0 || !kept || summary.windows.lost > 0 || summary.windows.different > 0))
         status = kNo;

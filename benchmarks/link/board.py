@@ -115,7 +115,7 @@ def main():
                 signals[name] = write_faster(name, rate, folder)
             uri = "virtual:mps2-an386?baud=921600&signals=" + ",".join(signals.values())
         elif args.set == "faults":
-            uri = "virtual:mps2-an386?baud=230400&flip=1e-6&drop=1e-6&cut=20"
+            uri = "virtual:mps2-an386?baud=230400&flip=1e-6&drop=1e-6&cut-every=20"
         session = os.path.join(folder, "session.h5")
         status, cpu = record(uri, args.seconds, session)
         result = report(session, folder)

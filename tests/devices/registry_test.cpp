@@ -37,8 +37,15 @@ TEST(Registry, what_it_does_not_know_is_named_with_what_there_is) {
     EXPECT_THAT(error_of("serial:/dev/x?baut=1").message(), HasSubstr("baud"));
     EXPECT_THAT(error_of("serial:/dev/x?baud=fast").message(), HasSubstr("baud is 'fast'"));
     EXPECT_THAT(error_of("tcp:host").message(), HasSubstr("HOST:PORT"));
+    EXPECT_THAT(error_of("virtual:mps2-an386?melt=1").message(), HasSubstr("signals"));
     EXPECT_THAT(error_of("replay:x.h5?speed=-1").message(), HasSubstr("speed"));
     EXPECT_THAT(error_of("ble:AA:BB:CC:DD:EE:FF").message(), HasSubstr("Bluetooth"));
+}
+
+TEST(Registry, the_virtual_board_takes_the_benchs_options) {
+    const auto uri = Uri::parse("virtual:mps2-an386?flip=1e-6&drop=1e-6&cut-every=20&firmware=x.elf");
+    ASSERT_TRUE(uri);
+    EXPECT_TRUE(make_driver_factory()(*uri));
 }
 
 TEST(ChildProcess, gives_the_ready_line_and_dies_with_its_owner) {
