@@ -180,7 +180,7 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
 
     if (!windows.empty()) {
         const auto raw = raw_plan(*graph, "float32", "{}", target);
-        if (!raw) return raw;
+        if (!raw) return tl::make_unexpected(raw.error());
         if (const Status s = judge(*graph, *raw, windows, report); !s) return tl::make_unexpected(s.error());
     }
     report->macs = multiply_accumulates(*graph);

@@ -220,6 +220,7 @@ PairedDifference compare_classifiers(const std::vector<float>& first, const std:
     d.people = persons.size();
     if (d.people > 1) {
         std::vector<Person> list;
+        list.reserve(persons.size());
         for (const auto& [name, p] : persons)
             list.push_back(p);
         d.people_interval = people_bootstrap(list);

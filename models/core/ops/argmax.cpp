@@ -5,7 +5,7 @@ namespace lockstep::model {
 namespace {
 
 Code prepare(const OperatorContext& c) {
-    if (c.input_count != 1 || c.params.size() != 0) return Code::invalid;
+    if (c.input_count != 1 || !c.params.empty()) return Code::invalid;
     const Tensor &in = *c.input[0], &out = *c.output;
     if (in.type != ElementType::int8 || out.type != ElementType::int8 || out.elements() != 1)
         return Code::invalid;
