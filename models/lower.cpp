@@ -109,7 +109,8 @@ struct Emitted {
     uint32_t scratch = 0;
 };
 
-// The weights of a fully connected layer in the target's order; rows when that is not possible.
+// The weights of a fully connected layer or a convolution in the target's order; rows when that is not
+// possible.
 WeightLayout lay_out(const Node& n, Target target, size_t outputs, std::vector<uint8_t>* params) {
     const size_t inputs = n.quantised_weights.size() / outputs;
     if (target != Target::armv7em || inputs % 4 != 0 || outputs % 4 != 0) return WeightLayout::rows;
@@ -127,6 +128,19 @@ WeightLayout lay_out(const Node& n, Target target, size_t outputs, std::vector<u
     return WeightLayout::pairs;
 }
 
+// The same for a depthwise convolution.
+WeightLayout lay_out_taps(const Node& n, Target target, std::vector<uint8_t>* params) {
+    const size_t channels = n.quantised_bias.size(), taps = n.quantised_weights.size() / channels;
+    if (target != Target::armv7em || channels % 4 != 0) return WeightLayout::rows;
+    const size_t at = params->size() - n.quantised_weights.size();
+    params->resize(at);
+    params->resize(at + channels * ((taps + 1) / 2 * 2), 0);
+    for (size_t o = 0; o < channels; ++o)
+        for (size_t t = 0; t < taps; ++t)
+            (*params)[at + tap_pairs_at(o, t, taps)] = uint8_t(n.quantised_weights[t * channels + o]);
+    return WeightLayout::pairs;
+}
+
 Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
     const Value& in = g.values[n.inputs[0]];
     const Value& out = g.values[n.output];
@@ -135,12 +149,21 @@ Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
         case NodeKind::conv2d:
         case NodeKind::depthwise_conv2d: {
             e.code = n.kind == NodeKind::conv2d ? kOpConv2d : kOpDepthwiseConv2d;
-            e.params = params_of(ConvParams{n.window, clamp_of(n, out), {}});
+            ConvParams p = {n.window, clamp_of(n, out), 0, 0};
+            e.params = params_of(p);
             if (const Status s = append_channels(g, n, &e.params); !s) return tl::make_unexpected(s.error());
-            const auto cells = uint32_t(n.window.kernel_h * n.window.kernel_w),
-                       ic = uint32_t(in.shape.back());
-            e.scratch = n.kind == NodeKind::conv2d ? conv_scratch_bytes(cells * ic)
-                                                   : depthwise_scratch_bytes(cells, ic);
+            const auto ic = uint32_t(in.shape.back());
+            if (n.kind == NodeKind::conv2d) {
+                // One channel's windows overlap: its kernel shares them and takes rows.
+                if (!is_temporal(n.window, ic))
+                    p.layout = int32_t(lay_out(n, target, n.quantised_bias.size(), &e.params));
+                memcpy(e.params.data(), &p, sizeof p);
+                e.scratch = conv_scratch_bytes(n.window, ic, uint32_t(out.shape[2]));
+                return e;
+            }
+            p.layout = int32_t(lay_out_taps(n, target, &e.params));
+            memcpy(e.params.data(), &p, sizeof p);
+            e.scratch = depthwise_scratch_bytes(uint32_t(n.window.kernel_h * n.window.kernel_w), ic);
             return e;
         }
         case NodeKind::fully_connected: {

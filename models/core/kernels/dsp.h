@@ -26,18 +26,22 @@ inline uint32_t odd(uint32_t v) {
     return out;
 }
 
-// requantise() for the channels that quick_channels() accepts, before the clamp to [low, high]:
-// SMMLAR rounds (2 m - 2^32) x + 2^32 x, which is (x m + 2^30) >> 31.
-inline int8_t quick(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point) {
-    int32_t v;
-    asm("smmlar %0, %1, %2, %1" : "=r"(v) : "r"(acc), "r"(uint32_t(multiplier) << 1));
-    v += v >> 31;
-    v = (v + (1 << (-shift - 1))) >> -shift;
-    return int8_t(__ssat(v + zero_point, 8));
-}
+// requantise() for the channels that quick_channels() accepts, before the clamp to [low, high]. // SMMLAR
+// rounds (2 m - 2^32) x + 2^32 x, which is (x m + 2^30) >> 31.
+struct Quick {
+    int32_t twice, right;
+    // REQUIRES: shift < 0.
+    Quick(int32_t multiplier, int32_t shift) : twice(int32_t(uint32_t(multiplier) << 1)), right(~shift) {}
+    int8_t operator()(int32_t acc, int32_t zero_point) const {
+        int32_t v;
+        asm("smmlar %0, %1, %2, %1" : "=r"(v) : "r"(acc), "r"(twice));
+        v += v >> 31;  // ties away from zero
+        return int8_t(__ssat(zero_point + (((v >> right) + 1) >> 1), 8));
+    }
+};
 
 // Whether every channel has a multiplier in [2^30, 2^31), a shift to the right and an accumulator below
-// 2^30: then quick() cannot overflow.
+// 2^30: then Quick is exact.
 bool quick_channels(const ChannelArrays& a, size_t channels, size_t taps);
 
 // The layer's own bounds, when they are narrower than int8.

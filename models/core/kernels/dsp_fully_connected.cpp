@@ -14,30 +14,39 @@ inline uint32_t smlad(uint32_t x, uint32_t w, uint32_t sum) {
 // e = sum of x * its low byte, so that b's sum is (f - e) / 256 and a's e - 128 * sum of x.
 inline const int8_t* dot_pairs(const int8_t* x, const int8_t* end, const int8_t* w, uint32_t f[2],
                                uint32_t e[2]) {
+    const size_t fours = size_t(end - x) / 4;
     uint32_t f0 = 0, e0 = 0, f1 = 0, e1 = 0;
+#define FOUR_INPUTS                  \
+    "ldr r3, [%[x]], #4\n"           \
+    "ldmia %[w]!, {r8-r11}\n"        \
+    "sxtb16 r12, r3, ror #8\n"       \
+    "sxtb16 r3, r3\n"                \
+    "uxtb16 lr, r8\n"                \
+    "smlad %[f0], r3, r8, %[f0]\n"   \
+    "smlad %[e0], r3, lr, %[e0]\n"   \
+    "uxtb16 lr, r9\n"                \
+    "smlad %[f0], r12, r9, %[f0]\n"  \
+    "smlad %[e0], r12, lr, %[e0]\n"  \
+    "uxtb16 lr, r10\n"               \
+    "smlad %[f1], r3, r10, %[f1]\n"  \
+    "smlad %[e1], r3, lr, %[e1]\n"   \
+    "uxtb16 lr, r11\n"               \
+    "smlad %[f1], r12, r11, %[f1]\n" \
+    "smlad %[e1], r12, lr, %[e1]\n"
     asm volatile(
-        "1:\n"
-        "ldr r3, [%[x]], #4\n"
-        "ldmia %[w]!, {r8-r11}\n"
-        "sxtb16 r12, r3, ror #8\n"
-        "sxtb16 r3, r3\n"
-        "uxtb16 lr, r8\n"
-        "smlad %[f0], r3, r8, %[f0]\n"
-        "smlad %[e0], r3, lr, %[e0]\n"
-        "uxtb16 lr, r9\n"
-        "smlad %[f0], r12, r9, %[f0]\n"
-        "smlad %[e0], r12, lr, %[e0]\n"
-        "uxtb16 lr, r10\n"
-        "smlad %[f1], r3, r10, %[f1]\n"
-        "smlad %[e1], r3, lr, %[e1]\n"
-        "uxtb16 lr, r11\n"
-        "smlad %[f1], r12, r11, %[f1]\n"
-        "smlad %[e1], r12, lr, %[e1]\n"
+        "ldr lr, %[n]\n"
+        "lsls lr, lr, #31\n"
+        "beq 1f\n" FOUR_INPUTS
+        "cmp %[x], %[end]\n"
+        "beq 2f\n"
+        "1:\n" FOUR_INPUTS FOUR_INPUTS
         "cmp %[x], %[end]\n"
         "bne 1b\n"
+        "2:\n"
         : [x] "+r"(x), [w] "+r"(w), [f0] "+r"(f0), [e0] "+r"(e0), [f1] "+r"(f1), [e1] "+r"(e1)
-        : [end] "r"(end)
+        : [end] "r"(end), [n] "m"(fours)
         : "r3", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+#undef FOUR_INPUTS
     f[0] = f0;
     f[1] = f1;
     e[0] = e0;
@@ -59,8 +68,8 @@ void run_pairs(const int8_t* x, size_t inputs, const ChannelArrays& a, size_t ou
         for (size_t k = 0; k < 2; ++k) {
             const size_t at = o + 2 * k;
             const int32_t first = int32_t(e[k] - 128 * sum), second = int32_t(f[k] - e[k]) >> 8;
-            y[at] = quick(a.bias[at] + first, a.multiplier[at], a.shift[at], zero_point);
-            y[at + 1] = quick(a.bias[at + 1] + second, a.multiplier[at + 1], a.shift[at + 1], zero_point);
+            y[at] = Quick(a.multiplier[at], a.shift[at])(a.bias[at] + first, zero_point);
+            y[at + 1] = Quick(a.multiplier[at + 1], a.shift[at + 1])(a.bias[at + 1] + second, zero_point);
         }
     }
 }
@@ -82,8 +91,8 @@ void run_rows(const int8_t* x, size_t inputs, const ChannelArrays& a, size_t out
             s0 += uint32_t(x[i] * w0[i]);
             s1 += uint32_t(x[i] * w1[i]);
         }
-        y[o] = quick(a.bias[o] + int32_t(s0), a.multiplier[o], a.shift[o], zero_point);
-        y[last] = quick(a.bias[last] + int32_t(s1), a.multiplier[last], a.shift[last], zero_point);
+        y[o] = Quick(a.multiplier[o], a.shift[o])(a.bias[o] + int32_t(s0), zero_point);
+        y[last] = Quick(a.multiplier[last], a.shift[last])(a.bias[last] + int32_t(s1), zero_point);
     }
 }
 

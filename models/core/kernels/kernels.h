@@ -16,7 +16,10 @@ bool depthwise_conv2d(const OperatorContext& c);
 bool fully_connected(const OperatorContext& c);
 bool max_pool(const OperatorContext& c);
 bool average_pool(const OperatorContext& c);
+// A reference behind a fast kernel runs seldom: small is better than fast.
+#define LOCKSTEP_FALLBACK __attribute__((cold))
 #else
+#define LOCKSTEP_FALLBACK
 inline bool conv2d(const OperatorContext&) {
     return false;
 }

@@ -95,4 +95,12 @@ Code check_channels(Bytes params, size_t header_bytes, size_t channels, size_t t
     return Code::ok;
 }
 
+inline int32_t paired(const int8_t* weights, size_t o, size_t i, size_t inputs) {
+    const int8_t w = weights[pairs_at(o, i, inputs)];
+    return o % 2 == 0 ? int32_t(uint8_t(w)) - 128 : w;
+}
+
+// check_channels() of weights [outputs][inputs] or in pairs.
+Code check_rows(Bytes params, size_t header_bytes, int32_t layout, size_t outputs, size_t inputs);
+
 }  // namespace lockstep::model

@@ -22,25 +22,29 @@ struct ClampParams {
     int32_t low, high;
 };
 
-// conv2d:    int32 bias[oc], int32 multiplier[oc], int32 shift[oc], int8 weights[oc][kh][kw][ic]
-// depthwise: the same, int8 weights[kh][kw][oc], output channel o reads input channel o / (oc / ic)
+// How the weights of a layer lie; chosen for the target when the plan is made, read by
+// every target.
+enum class WeightLayout : int32_t {
+    rows = 0,   // as the comment above each operator's parameters says
+    pairs = 1,  // for Armv7E-M
+};
+
+// conv2d:    int32 bias[oc], int32 multiplier[oc], int32 shift[oc], int8 weights[oc][kh][kw][ic], or in
+//            pairs as for a fully connected layer of kh * kw * ic inputs
+// depthwise: the same, int8 weights[kh][kw][oc], or in pairs of taps, see tap_pairs_at(); output channel o
+//            reads input channel o / (oc / ic)
 // bias holds bias - input zero point * sum(weights), so that a kernel multiplies the raw bytes; a cell
 // outside the input then counts as the input's zero point.
 struct ConvParams {
     WindowParams window;
     ClampParams clamp;
-    int32_t reserved[2];
+    int32_t layout;  // WeightLayout
+    int32_t reserved;
 };
 
-// How the weights of a fully connected layer lie; chosen for the target when the plan is made, read by
-// every target.
-enum class WeightLayout : int32_t {
-    rows = 0,   // int8 [out][in]
-    pairs = 1,  // Armv7E-M: [out / 4][in / 4][16], see pairs_at(); out and in are multiples of 4
-};
-
-// fully_connected: int32 bias[out], multiplier[out], shift[out], then weights; any rank, the input is one
-// row of `in` values. bias is folded as above.
+// fully_connected: int32 bias[out], multiplier[out], shift[out], int8 weights[out][in] or
+// [out / 4][in / 4][16], see pairs_at(), out and in multiples of 4; any rank, the input is one row of `in`
+// values. bias is folded as above.
 struct FullyConnectedParams {
     ClampParams clamp;
     int32_t layout;  // WeightLayout
@@ -56,12 +60,26 @@ constexpr size_t pairs_at(size_t o, size_t i, size_t inputs) {
     return (o / 4 * (inputs / 4) + i / 4) * 16 + (o % 4 / 2 * 2 + i % 2) * 4 + i % 4 / 2 * 2 + o % 2;
 }
 
+// Byte of tap t and output channel o of a depthwise convolution in WeightLayout::pairs:
+// [oc / 4][(taps + 1) / 2][8]; oc is a multiple of 4 and what pads an odd number of taps is 0.
+constexpr size_t tap_pairs_at(size_t o, size_t t, size_t taps) {
+    return o / 4 * ((taps + 1) / 2 * 8) + t / 2 * 8 + o % 4 / 2 * 4 + t % 2 * 2 + o % 2;
+}
+
 // Scratch that a convolution's fast kernels want; with less the reference runs.
-constexpr uint32_t conv_scratch_bytes(uint32_t taps) {
-    return (taps % 4 == 0 ? 20 : 24) * ((taps + 3) / 4);
+constexpr bool is_temporal(const WindowParams& w, uint32_t channels) {
+    return channels == 1 && w.kernel_h == 1 && w.stride_w == 1 && w.dilation_w == 1 && w.kernel_w % 4 == 0;
+}
+constexpr uint32_t temporal_row(uint32_t cells, uint32_t taps) {  // words
+    return (cells + 3) / 4 * 4 + taps + 2;
+}
+constexpr uint32_t conv_scratch_bytes(const WindowParams& w, uint32_t channels, uint32_t output_width) {
+    const uint32_t taps = uint32_t(w.kernel_h * w.kernel_w) * channels;
+    return is_temporal(w, channels) ? 4 * temporal_row(output_width, taps)
+                                    : (taps % 4 == 0 ? 20 : 24) * ((taps + 3) / 4);
 }
 constexpr uint32_t depthwise_scratch_bytes(uint32_t taps, uint32_t channels) {
-    return 4 * taps + channels;
+    return 4 * (taps + 1) + channels;
 }
 
 // max_pool, average_pool: only cells inside the input count; dilation is 1 for the average.

@@ -55,7 +55,7 @@ struct Average {
 };
 
 template <typename Reducer>
-void eval_pool(const OperatorContext& c) {
+LOCKSTEP_FALLBACK void eval_pool(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
     const PoolParams& p = header<PoolParams>(c);
@@ -83,10 +83,10 @@ void eval_pool(const OperatorContext& c) {
 
 }  // namespace
 
-void reference_max_pool(const OperatorContext& c) {
+LOCKSTEP_FALLBACK void reference_max_pool(const OperatorContext& c) {
     eval_pool<Max>(c);
 }
-void reference_average_pool(const OperatorContext& c) {
+LOCKSTEP_FALLBACK void reference_average_pool(const OperatorContext& c) {
     eval_pool<Average>(c);
 }
 void eval_max_pool(const OperatorContext& c) {
