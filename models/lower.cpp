@@ -159,11 +159,16 @@ Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
                     p.layout = int32_t(lay_out(n, target, n.quantised_bias.size(), &e.params));
                 memcpy(e.params.data(), &p, sizeof p);
                 e.scratch = conv_scratch_bytes(n.window, ic, uint32_t(out.shape[2]));
+                const auto taps = uint32_t(n.window.kernel_h * n.window.kernel_w) * ic;
+                if (target == Target::any) e.scratch = std::max(e.scratch, vector_conv_scratch_bytes(taps));
                 return e;
             }
             p.layout = int32_t(lay_out_taps(n, target, &e.params));
             memcpy(e.params.data(), &p, sizeof p);
             e.scratch = depthwise_scratch_bytes(uint32_t(n.window.kernel_h * n.window.kernel_w), ic);
+            if (target == Target::any)
+                e.scratch = std::max(
+                    e.scratch, plane_scratch_bytes(n.window, uint32_t(out.shape[1]), uint32_t(out.shape[2])));
             return e;
         }
         case NodeKind::fully_connected: {

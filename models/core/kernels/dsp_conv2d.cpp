@@ -2,36 +2,10 @@
 // the order in which SXTB16 splits four weights, and serves all channels; the weights stay as they are.
 #if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
 #include "models/core/kernels/dsp.h"
+#include "models/core/kernels/window.h"
 
 namespace lockstep::model::kernels {
 namespace {
-
-// The window of the output cell (oy, ox) as one run of bytes: in place where it is one, else in `copy`.
-const int8_t* window(const Tensor& x, const WindowParams& w, int32_t oy, int32_t ox, int8_t* copy) {
-    const int32_t height = x.dim[1], width = x.dim[2], ic = x.dim[3];
-    const int32_t y0 = oy * w.stride_h - w.pad_top, x0 = ox * w.stride_w - w.pad_left;
-    const bool whole = w.dilation_w == 1 && x0 >= 0 && x0 + w.kernel_w <= width;
-    if (whole && w.kernel_h == 1 && y0 >= 0 && y0 < height) return i8(&x) + (y0 * width + x0) * ic;
-    int8_t* to = copy;
-    for (int32_t ky = 0; ky < w.kernel_h; ++ky) {
-        const int32_t iy = y0 + ky * w.dilation_h;
-        const bool row = iy >= 0 && iy < height;
-        const int8_t* from = i8(&x) + iy * width * ic;
-        if (row && whole) {
-            memcpy(to, from + x0 * ic, size_t(w.kernel_w * ic));
-            to += w.kernel_w * ic;
-            continue;
-        }
-        for (int32_t kx = 0; kx < w.kernel_w; ++kx, to += ic) {
-            const int32_t ix = x0 + kx * w.dilation_w;
-            if (row && ix >= 0 && ix < width)
-                memcpy(to, from + ix * ic, size_t(ic));
-            else
-                memset(to, x.zero_point, size_t(ic));
-        }
-    }
-    return copy;
-}
 
 // Into every second pair of words of `to`.
 void widen(const int8_t* from, size_t taps, uint32_t* to) {

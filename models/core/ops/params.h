@@ -78,6 +78,17 @@ constexpr uint32_t conv_scratch_bytes(const WindowParams& w, uint32_t channels, 
     return is_temporal(w, channels) ? 4 * temporal_row(output_width, taps)
                                     : (taps % 4 == 0 ? 20 : 24) * ((taps + 3) / 4);
 }
+// The same for kernels that take sixteen taps, or a channel's whole plane, at a time.
+constexpr uint32_t vector_conv_scratch_bytes(uint32_t taps) {
+    return (64 + 16 + 16) * ((taps + 15) / 16);
+}
+constexpr uint32_t plane_scratch_bytes(const WindowParams& w, uint32_t output_height, uint32_t output_width) {
+    const uint32_t width =
+        (output_width - 1) * uint32_t(w.stride_w) + uint32_t((w.kernel_w - 1) * w.dilation_w) + 1;
+    const uint32_t height =
+        (output_height - 1) * uint32_t(w.stride_h) + uint32_t((w.kernel_h - 1) * w.dilation_h) + 1;
+    return width * height + 16 + 4 * ((output_height * output_width + 3) / 4 * 4);
+}
 constexpr uint32_t depthwise_scratch_bytes(uint32_t taps, uint32_t channels) {
     return 4 * (taps + 1) + channels;
 }

@@ -1,0 +1,170 @@
+// depthwise_conv2d: one channel's plane is copied with its padding, so that the bytes under a window lie
+// at fixed distances; one gather and one vmladav make an output.
+#if defined(__ARM_FEATURE_MVE)
+#include "models/core/kernels/mve.h"
+
+namespace lockstep::model::kernels {
+namespace {
+
+// One output: the bytes at fixed distances from `base` times the weights. Lanes without a tap weigh 0.
+struct Near {  // up to 16 taps, at most 255 bytes away
+    static constexpr int32_t kTaps = 16, kFarthest = 255;
+    uint8x16_t at;
+    int8x16_t weights;
+    void place(const uint16_t* distance) {
+        uint8_t narrow[16];
+        for (int i = 0; i < 16; ++i)
+            narrow[i] = uint8_t(distance[i]);
+        at = vldrbq_u8(narrow);
+    }
+    void weigh(const int8_t* w) { weights = vldrbq_s8(w); }
+    int32_t operator()(const int8_t* base) const {
+        return vmladavq_s8(vldrbq_gather_offset_s8(base, at), weights);
+    }
+};
+struct Far {  // up to 8 taps anywhere
+    static constexpr int32_t kTaps = 8, kFarthest = 65535;
+    uint16x8_t at;
+    int16x8_t weights;
+    void place(const uint16_t* distance) { at = vldrhq_u16(distance); }
+    void weigh(const int8_t* w) { weights = vldrbq_s16(w); }
+    int32_t operator()(const int8_t* base) const {
+        return vmladavq_s16(vldrbq_gather_offset_s16(base, at), weights);
+    }
+};
+
+struct Quads {
+    const int8_t* const* base;
+    int8_t* out;
+    int32_t bias, multiplier, shift, step;  // step: from four outputs to the next
+    uint32x4_t place;
+};
+
+// `count` times four outputs of one channel; the shift is to the right.
+#define FOUR_OUTPUTS(load, mac)                                                                              \
+    asm volatile(                                                                                            \
+        "dls lr, %[n]\n"                                                                                     \
+        "1:\n"                                                                                               \
+        "ldrd %[a], %[b], [%[base]], #8\n"                                                                   \
+        "ldrd %[c], %[d], [%[base]], #8\n" load " q5, [%[a], %q[at]]\n" mac " %[a], q5, %q[w]\n" load        \
+        " q6, [%[b], %q[at]]\n" mac " %[b], q6, %q[w]\n" load " q5, [%[c], %q[at]]\n" mac                    \
+        " %[c], q5, %q[w]\n" load " q6, [%[d], %q[at]]\n" mac                                                \
+        " %[d], q6, %q[w]\n"                                                                                 \
+        "vmov q5[2], q5[0], %[a], %[c]\n"                                                                    \
+        "vmov q5[3], q5[1], %[b], %[d]\n"                                                                    \
+        "vadd.i32 q5, q5, %[bias]\n"                                                                         \
+        "vqrdmulh.s32 q5, q5, %[m]\n"                                                                        \
+        "vshr.s32 q6, q5, #31\n"                                                                             \
+        "vqadd.s32 q5, q5, q6\n"                                                                             \
+        "vrshl.s32 q5, %[s]\n"                                                                               \
+        "vqadd.s32 q5, q5, %[zero]\n"                                                                        \
+        "vmax.s32 q5, q5, %q[low]\n"                                                                         \
+        "vmin.s32 q5, q5, %q[high]\n"                                                                        \
+        "vstrb.32 q5, [%[out], %q[place]]\n"                                                                 \
+        "add %[out], %[step]\n"                                                                              \
+        "le lr, 1b\n"                                                                                        \
+        : [base] "+r"(base), [out] "+r"(out), [a] "=&Te"(a), [b] "=&Te"(b), [c] "=&Te"(c), [d] "=&Te"(d)     \
+        : [n] "r"(count), [at] "t"(dot.at), [w] "t"(dot.weights), [bias] "r"(q.bias), [m] "r"(q.multiplier), \
+          [s] "r"(q.shift), [zero] "r"(bounds.zero_point), [low] "t"(bounds.low), [high] "t"(bounds.high),   \
+          [place] "t"(q.place), [step] "r"(q.step)                                                           \
+        : "q5", "q6", "lr", "cc", "memory")
+
+__attribute__((noinline)) void run_quads(const Near& dot, const Quads& q, const Bounds& bounds,
+                                         size_t count) {
+    const int8_t* const* base = q.base;
+    int8_t* out = q.out;
+    int32_t a, b, c, d;
+    FOUR_OUTPUTS("vldrb.u8", "vmladav.s8");
+}
+__attribute__((noinline)) void run_quads(const Far& dot, const Quads& q, const Bounds& bounds, size_t count) {
+    const int8_t* const* base = q.base;
+    int8_t* out = q.out;
+    int32_t a, b, c, d;
+    FOUR_OUTPUTS("vldrb.s16", "vmladav.s16");
+}
+
+template <typename Dot>
+bool planes(const OperatorContext& c) {
+    const Tensor& x = *c.input[0];
+    const Tensor& y = *c.output;
+    const ConvParams& p = header<ConvParams>(c);
+    const WindowParams& w = p.window;
+    const int32_t height = x.dim[1], width = x.dim[2], ic = x.dim[3], oc = y.dim[3];
+    const int32_t taps = w.kernel_h * w.kernel_w;
+    if (WeightLayout(p.layout) != WeightLayout::rows || taps > Dot::kTaps) return false;
+    // The padded plane as far as the windows reach.
+    const int32_t plane_w = (y.dim[2] - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w + 1;
+    const int32_t plane_h = (y.dim[1] - 1) * w.stride_h + (w.kernel_h - 1) * w.dilation_h + 1;
+    const int32_t reach = (w.kernel_h - 1) * w.dilation_h * plane_w + (w.kernel_w - 1) * w.dilation_w;
+    const size_t cells = size_t(y.dim[1]) * y.dim[2], cells4 = (cells + 3) / 4 * 4;
+    const size_t plane = size_t(plane_w) * size_t(plane_h);
+    if (reach > Dot::kFarthest || c.scratch.size() < plane_scratch_bytes(w, y.dim[1], y.dim[2]) ||
+        !shifts_right(channel_arrays(c.params, sizeof(ConvParams), size_t(oc)), size_t(oc)))
+        return false;
+
+    auto* base = reinterpret_cast<const int8_t**>(c.scratch.data());  // of each output's window
+    auto* padded = reinterpret_cast<int8_t*>(base + cells4);
+    for (size_t k = 0; k < cells4; ++k) {
+        const int32_t cell = int32_t(k < cells ? k : 0);
+        base[k] = padded + cell / y.dim[2] * w.stride_h * plane_w + cell % y.dim[2] * w.stride_w;
+    }
+    uint16_t distance[16] = {};
+    for (int32_t t = 0; t < taps; ++t)
+        distance[t] = uint16_t(t / w.kernel_w * w.dilation_h * plane_w + t % w.kernel_w * w.dilation_w);
+    Dot dot;
+    dot.place(distance);
+    const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), size_t(oc));
+    const Bounds bounds = bounds_of(y, p.clamp);
+    const uint32x4_t place = vmulq_n_u32(vidupq_n_u32(0, 1), uint32_t(oc));
+    const mve_pred16_t last = vctp32q(uint32_t(cells % 4));
+    const uint16x8_t columns = vmulq_n_u16(vidupq_n_u16(0, 1), uint16_t(ic));
+    memset(padded, x.zero_point, plane);
+    const int32_t first_y = w.pad_top, first_x = w.pad_left;
+    const int32_t rows = height < plane_h - first_y ? height : plane_h - first_y;
+    const int32_t cols = width < plane_w - first_x ? width : plane_w - first_x;
+
+    for (int32_t o = 0; o < oc; ++o) {
+        const int32_t channel = o / (oc / ic);
+        if (o % (oc / ic) == 0) {
+            for (int32_t row = 0; row < rows; ++row) {
+                const int8_t* from = i8(&x) + size_t(row) * size_t(width * ic) + channel;
+                int8_t* to = padded + (row + first_y) * plane_w + first_x;
+                asm volatile(
+                    "wlstp.16 lr, %[n], 2f\n"
+                    "1:\n"
+                    "vldrb.s16 q0, [%[from], %q[columns]]\n"
+                    "add %[from], %[step]\n"
+                    "vstrb.16 q0, [%[to]], #8\n"
+                    "letp lr, 1b\n"
+                    "2:\n"
+                    : [from] "+r"(from), [to] "+l"(to)
+                    : [n] "r"(cols), [step] "r"(8 * ic), [columns] "t"(columns)
+                    : "q0", "lr", "memory");
+            }
+        }
+        int8_t weight[16] = {};
+        for (int32_t t = 0; t < taps; ++t)
+            weight[t] = a.weights[t * oc + o];
+        dot.weigh(weight);
+        const int32_t bias = a.bias[o], multiplier = a.multiplier[o], shift = a.shift[o];
+        int8_t* out = i8_out(&y) + o;
+        const size_t whole = cells / 4;
+        if (whole != 0) run_quads(dot, {base, out, bias, multiplier, shift, 4 * oc, place}, bounds, whole);
+        if (cells % 4 == 0) continue;
+        const int8_t* const* b = base + 4 * whole;
+        int32x4_t v = lanes(dot(b[0]), dot(b[1]), dot(b[2]), dot(b[3]));
+        v = vqrdmulhq_n_s32(vaddq_n_s32(v, bias), multiplier);
+        v = finish(vrshlq_n_s32(vqaddq_s32(v, vshrq_n_s32(v, 31)), shift), bounds);
+        vstrbq_scatter_offset_p_s32(out + 4 * whole * size_t(oc), place, v, last);
+    }
+    return true;
+}
+
+}  // namespace
+
+bool depthwise_conv2d(const OperatorContext& c) {
+    return planes<Near>(c) || planes<Far>(c);
+}
+
+}  // namespace lockstep::model::kernels
+#endif
