@@ -9,7 +9,7 @@
 
 namespace lockstep::model::kernels {
 
-#if defined(__ARM_FEATURE_MVE) || defined(__ARM_FEATURE_DSP)
+#if !defined(LOCKSTEP_REFERENCE_ONLY) && (defined(__ARM_FEATURE_MVE) || defined(__ARM_FEATURE_DSP))
 #define LOCKSTEP_FAST_KERNELS 1
 bool conv2d(const OperatorContext& c);
 bool depthwise_conv2d(const OperatorContext& c);

@@ -1,0 +1,206 @@
+// Random layers: each runs through the operator, which takes its fast kernel where it has one, and through
+// the plain reference. The same layers on every machine.
+#pragma once
+
+#include <string.h>
+
+#include "dsp/base/crc32c.h"
+#include "models/core/kernels/kernels.h"
+#include "models/core/ops/check.h"
+
+namespace lockstep::model::parity {
+
+class Random {
+  public:
+    uint32_t next() {
+        state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+        return uint32_t(state_ >> 32);
+    }
+    int32_t in(int32_t low, int32_t high) { return low + int32_t(next() % uint32_t(high - low + 1)); }
+    bool one_in(uint32_t n) { return next() % n == 0; }
+
+  private:
+    uint64_t state_ = 20240229;
+};
+
+struct Result {
+    uint32_t cases = 0, wrong = 0, first_wrong = 0;
+    uint32_t fast = 0;  // cases that a kernel of this machine took
+    uint32_t crc = 0;   // of all reference outputs
+};
+
+class Cases {
+  public:
+    Result run(uint32_t wanted) {
+        while (result_.cases < wanted) {
+            const uint32_t kind = random_.next() % 5;
+            if (kind == 0)
+                convolution(kConv2d, reference_conv2d, false);
+            else if (kind == 1)
+                convolution(kDepthwiseConv2d, reference_depthwise_conv2d, true);
+            else if (kind == 2)
+                dense();
+            else if (kind == 3)
+                pool(kMaxPool, reference_max_pool);
+            else
+                pool(kAveragePool, reference_average_pool);
+        }
+        return result_;
+    }
+
+  private:
+    using Eval = void (*)(const OperatorContext&);
+
+    Tensor tensor(int32_t h, int32_t w, int32_t c, int8_t* data) {
+        Tensor t;
+        t.type = ElementType::int8;
+        t.rank = 4;
+        t.dim[1] = uint16_t(h);
+        t.dim[2] = uint16_t(w);
+        t.dim[3] = uint16_t(c);
+        t.zero_point = random_.one_in(4) ? -128 : random_.one_in(4) ? 127 : random_.in(-128, 127);
+        t.data = data;
+        return t;
+    }
+
+    ClampParams clamp(const Tensor& y) {
+        if (!random_.one_in(3)) return {-128, 127};
+        const int32_t low = random_.one_in(2) ? y.zero_point : random_.in(-128, 0);
+        return {low, random_.in(low, 127)};
+    }
+
+    bool window(bool one_dimensional, int32_t h, int32_t w, WindowParams* p, int32_t* oh, int32_t* ow) {
+        p->kernel_h = one_dimensional ? 1 : random_.in(1, 4);
+        p->kernel_w = random_.one_in(4) ? 4 * random_.in(1, 4) : random_.in(1, 6);
+        p->stride_h = random_.in(1, 3);
+        p->stride_w = random_.one_in(2) ? 1 : random_.in(1, 3);
+        p->dilation_h = random_.one_in(5) ? 2 : 1;
+        p->dilation_w = random_.one_in(5) ? 2 : 1;
+        p->pad_top = random_.in(0, p->kernel_h - 1);
+        p->pad_left = random_.in(0, p->kernel_w - 1);
+        const int32_t below = random_.in(0, p->kernel_h - 1), right = random_.in(0, p->kernel_w - 1);
+        const int32_t tall = h + p->pad_top + below - (p->kernel_h - 1) * p->dilation_h - 1;
+        const int32_t wide = w + p->pad_left + right - (p->kernel_w - 1) * p->dilation_w - 1;
+        *oh = tall / p->stride_h + 1;
+        *ow = wide / p->stride_w + 1;
+        return tall >= 0 && wide >= 0;
+    }
+
+    void fill(int8_t* p, size_t n) {
+        const bool extreme = random_.one_in(6);
+        for (size_t i = 0; i < n; ++i)
+            p[i] = extreme ? (random_.one_in(2) ? int8_t(-128) : int8_t(127)) : int8_t(random_.next());
+    }
+
+    // Bias, multiplier, shift of every channel, then the weights; returns the bytes.
+    size_t channels(size_t header_bytes, size_t count, size_t weights) {
+        auto* words = reinterpret_cast<int32_t*>(params_ + header_bytes);
+        const bool odd_scales = random_.one_in(8);
+        for (size_t o = 0; o < count; ++o) {
+            words[o] = random_.in(-40000, 40000);
+            words[count + o] = int32_t(0x40000000u | random_.next() >> 2);
+            words[2 * count + o] = odd_scales ? random_.in(-12, 2) : random_.in(-12, -1);
+            if (odd_scales && random_.one_in(5)) words[count + o] = 0;
+        }
+        fill(reinterpret_cast<int8_t*>(words + 3 * count), weights);
+        return header_bytes + 12 * count + weights;
+    }
+
+    void convolution(const Operator& op, Eval reference, bool depthwise) {
+        const bool flat = random_.one_in(2);
+        const int32_t h = flat ? 1 : random_.in(1, 7), w = flat ? random_.in(1, 40) : random_.in(1, 9);
+        const int32_t ic = random_.one_in(3)   ? 1
+                           : random_.one_in(2) ? 4 * random_.in(1, 5)
+                                               : random_.in(1, 18);
+        const int32_t oc = depthwise           ? ic * (random_.one_in(2) ? 1 : random_.in(1, 3))
+                           : random_.one_in(2) ? 4 * random_.in(1, 4)
+                                               : random_.in(1, 13);
+        ConvParams p = {};
+        int32_t oh = 0, ow = 0;
+        if (!window(flat, h, w, &p.window, &oh, &ow)) return;
+        const size_t cells = size_t(p.window.kernel_h) * size_t(p.window.kernel_w);
+        const size_t taps = depthwise ? cells : cells * size_t(ic);
+        Tensor x = tensor(h, w, ic, input_), y = tensor(oh, ow, oc, output_);
+        p.clamp = clamp(y);
+        p.layout = random_.one_in(2) ? 0 : 1;
+        const size_t padded = depthwise && p.layout == 1 ? (taps + 1) / 2 * 2 : taps;
+        if (sizeof p + size_t(oc) * (12 + padded) > sizeof params_) return;
+        const size_t bytes = channels(sizeof p, size_t(oc), size_t(oc) * padded);
+        memcpy(params_, &p, sizeof p);
+        if (padded != taps && oc % 4 == 0)
+            for (size_t o = 0; o < size_t(oc); ++o)
+                params_[sizeof p + 12 * size_t(oc) + tap_pairs_at(o, taps, taps)] = 0;
+        compare(op, reference, x, y, bytes);
+    }
+
+    void dense() {
+        const int32_t in = random_.one_in(2) ? 4 * random_.in(1, 40) : random_.in(1, 150);
+        const int32_t out = random_.one_in(2) ? 4 * random_.in(1, 6) : random_.in(1, 23);
+        Tensor x = tensor(1, 1, in, input_), y = tensor(1, 1, out, output_);
+        FullyConnectedParams p = {clamp(y), random_.one_in(2) ? 0 : 1, 0};
+        const size_t bytes = channels(sizeof p, size_t(out), size_t(out) * size_t(in));
+        memcpy(params_, &p, sizeof p);
+        compare(kFullyConnected, reference_fully_connected, x, y, bytes);
+    }
+
+    void pool(const Operator& op, Eval reference) {
+        const int32_t h = random_.in(1, 8), w = random_.in(1, 12), c = random_.in(1, 36);
+        PoolParams p = {};
+        int32_t oh = 0, ow = 0;
+        if (!window(random_.one_in(3), h, w, &p.window, &oh, &ow)) return;
+        Tensor x = tensor(h, w, c, input_), y = tensor(oh, ow, c, output_);
+        y.zero_point = x.zero_point;
+        p.clamp = clamp(y);
+        memcpy(params_, &p, sizeof p);
+        compare(op, reference, x, y, sizeof p);
+    }
+
+    static bool taken(uint16_t code, const OperatorContext& c) {
+        switch (code) {
+            case kOpConv2d:
+                return kernels::conv2d(c);
+            case kOpDepthwiseConv2d:
+                return kernels::depthwise_conv2d(c);
+            case kOpFullyConnected:
+                return kernels::fully_connected(c);
+            case kOpMaxPool:
+                return kernels::max_pool(c);
+            default:
+                return kernels::average_pool(c);
+        }
+    }
+
+    void compare(const Operator& op, Eval reference, const Tensor& x, Tensor& y, size_t bytes) {
+        if (x.bytes() > sizeof input_ || y.bytes() > sizeof output_) return;
+        OperatorContext c;
+        c.input_count = 1;
+        c.input[0] = &x;
+        c.output = &y;
+        c.params = Bytes(params_, bytes);
+        c.scratch = MutableBytes(scratch_, random_.one_in(8) ? 0 : sizeof scratch_);
+        fill(input_, x.bytes());
+        if (op.prepare(c) != Code::ok) return;
+        memset(scratch_, 0x5a, sizeof scratch_);  // what is read without having been written shows
+        memset(output_, 0x33, sizeof output_);
+        reference(c);
+        memcpy(wanted_, output_, sizeof output_);
+        result_.fast += taken(op.code, c) ? 1 : 0;
+        memset(output_, 0x33, sizeof output_);
+        op.eval(c);
+        // The whole buffer: a kernel must not write behind its output either.
+        if (memcmp(wanted_, output_, sizeof output_) != 0 && result_.wrong++ == 0)
+            result_.first_wrong = result_.cases + 1;
+        result_.crc = crc32c(Bytes(reinterpret_cast<const uint8_t*>(wanted_), y.bytes()), result_.crc);
+        ++result_.cases;
+    }
+
+    Random random_;
+    Result result_;
+    alignas(16) int8_t input_[4096];
+    alignas(16) int8_t output_[8192];
+    alignas(16) int8_t wanted_[8192];
+    alignas(16) uint8_t params_[16384];
+    alignas(16) uint8_t scratch_[32768];
+};
+
+}  // namespace lockstep::model::parity

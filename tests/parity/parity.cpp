@@ -1,0 +1,151 @@
+// The same plans on the same inputs, on any machine: a hash of every tensor, one line each. Runs hosted
+// (main with the file of plans) or bare (LOCKSTEP_BARE: plans loaded at LOCKSTEP_PLANS, semihosting).
+//
+//   plans file: u32 count, then for each u32 bytes, padded to 16, and its bytes, padded to 16
+//   output:     PLAN STAGE HASH ...; kernels cases N fast N wrong N first N HASH
+#include "models/core/engine.h"
+#include "tests/parity/kernel_cases.h"
+
+#ifdef LOCKSTEP_BARE
+extern "C" void firmware_main();
+extern "C" void board_interrupt() {}
+extern "C" void board_nmi() {}
+
+static void put(const char* text) {
+#if defined(__arm__)
+    register int r0 asm("r0") = 4;  // SYS_WRITE0
+    register const char* r1 asm("r1") = text;
+    asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+#else
+    register int a0 asm("a0") = 4;
+    register const char* a1 asm("a1") = text;
+    asm volatile(
+        ".option push\n.option norvc\n.balign 16\n"
+        "slli x0, x0, 0x1f\nebreak\nsrai x0, x0, 7\n.option pop"
+        : "+r"(a0)
+        : "r"(a1)
+        : "memory");
+#endif
+}
+#else
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <vector>
+static void put(const char* text) {
+    fputs(text, stdout);
+}
+#endif
+
+namespace {
+
+using namespace lockstep;
+using namespace lockstep::model;
+
+alignas(16) uint8_t memory[1 << 20];
+parity::Cases cases;
+
+void put_hex(uint32_t v) {
+    char text[10] = " 00000000";
+    for (int i = 8; i > 0; --i, v >>= 4)
+        text[i] = "0123456789abcdef"[v & 15];
+    put(text);
+}
+void put_number(uint32_t v) {
+    char text[12] = {};
+    char* p = text + 11;
+    do
+        *--p = char('0' + v % 10);
+    while ((v /= 10) != 0);
+    put(" ");
+    put(p);
+}
+
+struct Printer {
+    const Plan* plan;
+    size_t first;  // stage of operator 0
+};
+
+void print_stage(void* user, size_t index, const Tensor& output) {
+    const auto* printer = static_cast<const Printer*>(user);
+    put(printer->plan->name());
+    put("/");
+    put_number(uint32_t(index));
+    put(" ");
+    put(printer->plan->stage(printer->first + index).name);
+    put_hex(tensor_hash(output));
+    put("\n");
+}
+
+void run_plan(Bytes blob) {
+    Plan plan;
+    if (Plan::open(blob, &plan) != Code::ok) return put("a plan does not open\n");
+    Engine engine;
+    if (engine.bind(plan, all_operators(), MutableBytes(memory)) != Code::ok)
+        return put("a plan does not bind\n");
+    parity::Random random;
+    for (size_t i = 0; i < plan.inputs(); ++i) {
+        const Tensor& x = engine.input(i);
+        float* values = static_cast<float*>(x.data);
+        for (size_t k = 0; k < x.elements(); ++k)
+            values[k] = float(random.in(-4000, 4000)) / 1024.0f;
+        // Not every number is one, and nothing may depend on the machine then, either.
+        const uint32_t odd[3] = {0x7fc00000, 0x7f800000, 0xff800000};
+        for (size_t k = 0; k < 3 && k < x.elements(); ++k)
+            memcpy(&values[k], &odd[k], 4);
+    }
+    Printer printer = {&plan, plan.stages() - engine.operators()};
+    engine.run(print_stage, &printer);
+}
+
+void run_all(const uint8_t* plans) {
+    uint32_t count;
+    memcpy(&count, plans, 4);
+    const uint8_t* at = plans + 16;
+    for (uint32_t i = 0; i < count; ++i) {
+        uint32_t bytes;
+        memcpy(&bytes, at, 4);
+        run_plan(Bytes(at + 16, bytes));
+        at += 16 + (bytes + 15) / 16 * 16;
+    }
+    const parity::Result r = cases.run(KERNEL_CASES);
+    put("kernels cases");
+    put_number(r.cases);
+    put(" fast");
+    put_number(r.fast);
+    put(" wrong");
+    put_number(r.wrong);
+    put(" first");
+    put_number(r.first_wrong);
+    put_hex(r.crc);
+    put("\ndone\n");
+}
+
+}  // namespace
+
+#ifdef LOCKSTEP_BARE
+void firmware_main() {
+    run_all(reinterpret_cast<const uint8_t*>(LOCKSTEP_PLANS));
+#if defined(__arm__)
+    register int r0 asm("r0") = 0x18;  // SYS_EXIT
+    register int r1 asm("r1") = 0x20026;
+    asm volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+#else
+    *reinterpret_cast<volatile uint32_t*>(0x100000) = 0x5555;  // QEMU virt: power off
+#endif
+    for (;;) {
+    }
+}
+#else
+int main(int argc, char** argv) {
+    if (argc < 2) return 2;
+    std::ifstream in(argv[1], std::ios::binary);
+    const std::vector<char> file{std::istreambuf_iterator<char>(in), {}};
+    if (file.size() < 16) return 2;
+    std::vector<uint8_t> room(file.size() + 16);
+    uint8_t* aligned = room.data() + (-reinterpret_cast<uintptr_t>(room.data()) & 15);
+    memcpy(aligned, file.data(), file.size());
+    run_all(aligned);
+    return 0;
+}
+#endif

@@ -1,0 +1,209 @@
+"""The parity matrix: the same plans on the same inputs on every machine, every intermediate tensor's hash compared.
+
+  tests/parity/parity.py [--short] [MACHINE...]
+
+Machines: the host's reference and fast kernels, Cortex-M3, M4F, M7, M33 and M55 (QEMU system machines, bare), RV32
+(QEMU virt, bare) and AArch64 (QEMU user). Each also runs random layers through its kernels and the plain reference
+and compares the bytes. Exit 1 when anything differs; the first differing layer is named."""
+import argparse
+import os
+import re
+import struct
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+BUILD = os.environ.get("LOCKSTEP_BUILD", os.path.join(ROOT, "build"))
+DATA = os.environ.get("LOCKSTEP_DATA", os.path.join(ROOT, "..", "shared", "data"))
+OUT = os.path.join(BUILD, "parity")
+FLAGS = ["-O2", "-std=c++17", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics",
+         "-ffunction-sections", "-fdata-sections", "-fno-tree-vectorize", "-I", ROOT]
+BARE = ["-DLOCKSTEP_BARE", "-ffreestanding"]
+ARM = ["arm-none-eabi-g++", "-mthumb", "-fno-use-cxa-atexit", *BARE]
+RV32 = ["riscv64-unknown-elf-g++", "-march=rv32imac", "-mabi=ilp32", "-mcmodel=medany", "--specs=picolibc.specs", *BARE]
+# The boards of embedded_target; the plans go to the upper half of their RAM.
+BOARDS = {"m3": "mps2-an385", "m4f": "mps2-an386", "m7": "mps2-an500", "m33": "mps2-an505",
+          "m55": "mps3-an547"}
+MACHINES = ["host-reference", "host", *BOARDS, "rv32", "aarch64"]
+RV32_LINK = """ENTRY(_start) SECTIONS { . = 0x80000000;
+  .text : { *(.start) *(.text*) *(.rodata*) *(.srodata*) } .data : { *(.data*) *(.sdata*) }
+  .bss : { *(.sbss*) *(.bss*) *(COMMON) } . = ALIGN(16); . += 0x20000; stack_top = .; }
+"""
+RV32_START = 'asm(".section .start\\n.global _start\\n_start: la sp, stack_top\\ncall firmware_main\\n");\n'
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def sources():
+    found = [os.path.join(ROOT, "tests/parity/parity.cpp"), os.path.join(ROOT, "dsp/base/crc32c.cpp"),
+             os.path.join(ROOT, "dsp/base/code.cpp")]
+    for part in ("models/core/ops", "models/core/kernels"):
+        found += [os.path.join(ROOT, part, n) for n in sorted(os.listdir(os.path.join(ROOT, part))) if n.endswith(".cpp")]
+    found += [os.path.join(ROOT, "models/core", n) for n in ("engine.cpp", "ops.cpp", "plan.cpp")]
+    return found
+
+
+def build(machine, compiler, extra, link, cases):
+    """Objects are compiled by ccache where it is installed: a second run is quick."""
+    folder = os.path.join(OUT, machine)
+    os.makedirs(folder, exist_ok=True)
+    cache = ["ccache"] if subprocess.run(["which", "ccache"], capture_output=True).returncode == 0 else []
+    objects = []
+    for source in [*sources(), *extra]:
+        target = os.path.join(folder, os.path.relpath(source, ROOT).replace("/", "_").replace("..", "") + ".o")
+        run(*cache, *compiler, *FLAGS, f"-DKERNEL_CASES={cases}", "-c", source, "-o", target)
+        objects.append(target)
+    program = os.path.join(folder, "parity")
+    # picolibc comes without a C++ library, which nothing here needs.
+    run(compiler[0].replace("elf-g++", "elf-gcc"), *compiler[1:], *objects, "-Wl,--gc-sections", *link, "-o", program)
+    return program
+
+
+def board_values(board):
+    text = open(os.path.join(ROOT, "embedded_target/boards", board, "board.cmake")).read()
+    values = dict(re.findall(r"set\((\w+) ([^)]+)\)", text))
+    values["name"] = board
+    return values
+
+
+def run_board(machine, plans, cases):
+    board = BOARDS[machine]
+    values = board_values(board)
+    address = int(values["RAM_ORIGIN"], 16) + (2 << 20)
+    values["RAM_SIZE"] = "2M"
+    folder = os.path.join(OUT, machine)
+    os.makedirs(folder, exist_ok=True)
+    script = os.path.join(folder, "board.ld")
+    template = open(os.path.join(ROOT, "embedded_target/cortex_m.ld.in")).read()
+    with open(script, "w") as f:
+        f.write(re.sub(r"@(\w+)@", lambda m: values[m.group(1)], template))
+    cpu = values["BOARD_CPU"].split()
+    program = build(machine, [*ARM, *cpu, f"-DLOCKSTEP_PLANS={address:#x}"],
+                    [os.path.join(ROOT, "embedded_target/chips/cortex_m.cpp")],
+                    ["-nostartfiles", "--specs=nano.specs", "-Wl,--build-id=sha1", "-Wl,-T," + script], cases)
+    return run("qemu-system-arm", "-M", board, "-nographic", "-semihosting", "-kernel", program, "-device",
+               f"loader,file={plans},addr={address:#x},force-raw=on", timeout=300)
+
+
+def run_rv32(plans, cases):
+    folder = os.path.join(OUT, "rv32")
+    os.makedirs(folder, exist_ok=True)
+    for name, text in (("board.ld", RV32_LINK), ("start.cpp", RV32_START)):
+        with open(os.path.join(folder, name), "w") as f:
+            f.write(text)
+    program = build("rv32", [*RV32, "-DLOCKSTEP_PLANS=0x84000000"], [os.path.join(folder, "start.cpp")],
+                    ["-nostartfiles", "-Wl,-T," + os.path.join(folder, "board.ld")], cases)
+    return run("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-nographic", "-semihosting", "-kernel", program,
+               "-device", f"loader,file={plans},addr=0x84000000,force-raw=on", timeout=300)
+
+
+def run_machine(machine, plans, cases):
+    if machine in BOARDS:
+        return run_board(machine, plans, cases)
+    if machine == "rv32":
+        return run_rv32(plans, cases)
+    if machine == "aarch64":
+        return run("qemu-aarch64", build(machine, ["aarch64-linux-gnu-g++"], [], ["-static"], cases), plans)
+    compiler = ["g++"] + (["-DLOCKSTEP_REFERENCE_ONLY"] if machine == "host-reference" else [])
+    return run(build(machine, compiler, [], [], cases), plans)
+
+
+def pack(models):
+    """Every plan: the shipped ones and those of the shared models, in the layout for any target and for Armv7E-M."""
+    os.makedirs(OUT, exist_ok=True)
+    paths = []
+    for folder, _, names in sorted(os.walk(os.path.join(ROOT, "resources/models"))):
+        paths += [os.path.join(folder, n) for n in sorted(names) if n.endswith(".lsplan")]
+    for target in ("any", "cortex-m4"):
+        for model in models:
+            folder = os.path.join(OUT, "plans", target)
+            os.makedirs(folder, exist_ok=True)
+            run(os.path.join(BUILD, "benchmarks/plan_to_source"), os.path.join(DATA, "models", model + ".tflite"), model,
+                folder, target)
+            paths.append(os.path.join(folder, model + ".lsplan"))
+    out = struct.pack("<I12x", len(paths))
+    for path in paths:
+        blob = open(path, "rb").read()
+        out += struct.pack("<I12x", len(blob)) + blob + bytes(-len(blob) % 16)
+    file = os.path.join(OUT, "plans.bin")
+    with open(file, "wb") as f:
+        f.write(out)
+    return file, paths
+
+
+def stages(said):
+    """Lines of one machine: [(plan/number name, hash)], and the line about its kernels."""
+    lines = [line for line in said.splitlines() if line]
+    if not lines or lines[-1] != "done":
+        raise RuntimeError(f"it did not end: {said[-300:]!r}")
+    found = [tuple(line.rsplit(" ", 1)) for line in lines if "/" in line]
+    return found, next(line for line in lines if line.startswith("kernels"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="fewer plans and random layers, as in ./dev test")
+    parser.add_argument("--cases", type=int, help="random layers a machine")
+    parser.add_argument("machines", nargs="*", metavar="MACHINE")
+    args = parser.parse_args()
+    args.short |= "LOCKSTEP_PARITY_SHORT" in os.environ
+    models = ["imu", "eeg"] if args.short else ["ad01_int8", "kws_ref_model", "imu", "eeg"]
+    plans, paths = pack(models if os.path.isdir(DATA) else [])
+    cases = args.cases or (300 if args.short else 3000)
+    machines = args.machines or MACHINES
+    if "host-reference" not in machines:
+        machines = ["host-reference", *machines]
+
+    def attempt(machine):
+        try:
+            return stages(run_machine(machine, plans, cases))
+        except (RuntimeError, subprocess.TimeoutExpired, FileNotFoundError) as e:
+            return str(e)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = dict(zip(machines, pool.map(attempt, machines)))
+    failed = {m: r for m, r in results.items() if isinstance(r, str)}
+    for machine, why in failed.items():
+        print(f"{machine}: {why}")
+    reference = results["host-reference"]
+    if isinstance(reference, str):
+        return 1
+    width = max(len(n) for n, _ in reference[0]) + 2
+    print(" " * width + "hash     " + " ".join(f"{m:>14}" for m in machines))
+    first = {}
+    for i, (name, wanted) in enumerate(reference[0]):
+        cells = []
+        for machine in machines:
+            if machine in failed:
+                cells.append("failed")
+                continue
+            got = results[machine][0][i][1] if i < len(results[machine][0]) else "none"
+            cells.append("same" if got == wanted else got)
+            if got != wanted:
+                first.setdefault(machine, name)
+        print(f"{name:{width}}{wanted} " + " ".join(f"{c:>14}" for c in cells))
+    status = 1 if failed else 0
+    for machine, name in first.items():
+        print(f"{machine}: the first layer that differs is {name}")
+        status = 1
+    for machine in machines:
+        if machine in failed:
+            continue
+        line = results[machine][1]
+        print(f"{machine:16}{line}")
+        if " wrong 0 " not in line or line.split()[-1] != reference[1].split()[-1]:
+            print(f"{machine}: a kernel differs from the reference")
+            status = 1
+    print(f"{len(paths)} plans, {len(reference[0])} tensors, {len(machines)} machines: "
+          + ("every one the same" if status == 0 else "NOT the same"))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
