@@ -93,7 +93,7 @@ class Writer {
         SourcePlan out;
         place();
         out.arena_bytes = arena_bytes_;
-        const std::string head = "// Made from a plan by `lockstep model source`; do not edit.\n";
+        const std::string head = "// Made from a plan; do not edit.\n";
         out.header = head + "#pragma once\n#include <stddef.h>\n\nnamespace lockstep::" + name + " {\n" +
                      text("constexpr size_t kInputBytes = %zu;\n", bytes(input_)) +
                      text("constexpr size_t kOutputBytes = %zu;\n", bytes(output_)) +

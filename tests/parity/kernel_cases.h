@@ -32,6 +32,7 @@ struct Result {
 class Cases {
   public:
     Result run(uint32_t wanted) {
+        random_ = Random();  // a bare machine may not have run constructors
         while (result_.cases < wanted) {
             const uint32_t kind = random_.next() % 5;
             if (kind == 0)

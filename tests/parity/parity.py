@@ -21,7 +21,7 @@ FLAGS = ["-O2", "-std=c++17", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti
          "-ffunction-sections", "-fdata-sections", "-fno-tree-vectorize", "-I", ROOT]
 BARE = ["-DLOCKSTEP_BARE", "-ffreestanding"]
 ARM = ["arm-none-eabi-g++", "-mthumb", "-fno-use-cxa-atexit", *BARE]
-RV32 = ["riscv64-unknown-elf-g++", "-march=rv32imac", "-mabi=ilp32", "-mcmodel=medany", "--specs=picolibc.specs", *BARE]
+RV32 = ["riscv64-unknown-elf-g++", "-march=rv32imac", "-mabi=ilp32", "-mcmodel=medany", "-mno-relax", "--specs=picolibc.specs", *BARE]
 # The boards of embedded_target; the plans go to the upper half of their RAM.
 BOARDS = {"m3": "mps2-an385", "m4f": "mps2-an386", "m7": "mps2-an500", "m33": "mps2-an505",
           "m55": "mps3-an547"}
@@ -98,7 +98,7 @@ def run_rv32(plans, cases):
         with open(os.path.join(folder, name), "w") as f:
             f.write(text)
     program = build("rv32", [*RV32, "-DLOCKSTEP_PLANS=0x84000000"], [os.path.join(folder, "start.cpp")],
-                    ["-nostartfiles", "-Wl,-T," + os.path.join(folder, "board.ld")], cases)
+                    ["-nostartfiles", "-T", os.path.join(folder, "board.ld")], cases)
     return run("qemu-system-riscv32", "-M", "virt", "-bios", "none", "-nographic", "-semihosting", "-kernel", program,
                "-device", f"loader,file={plans},addr=0x84000000,force-raw=on", timeout=300)
 
