@@ -36,8 +36,8 @@ QString score_text(const ModelView& model, const std::vector<float>& scores) {
     if (scores.empty()) return QStringLiteral("–");
     const size_t i = model.classifier ? best(scores) : 0;
     QString name = i < model.score_names.size()
-                             ? QString::fromStdString(model.score_names[i]).replace('_', ' ')
-                             : QString();
+                       ? QString::fromStdString(model.score_names[i]).replace('_', ' ')
+                       : QString();
     if (model.classifier) return name;
     const QString unit =
         i < model.score_units.size() ? QString::fromStdString(model.score_units[i]) : QString();
@@ -133,13 +133,14 @@ void PredictionStrip::paint_model(QPainter* painter, size_t m, int top) {
     const int host_top = top + kRow + kVerdict + 2 * kSpace;
     painter->setPen(c.text);
     painter->setFont(text_font(8.5, true));
-    const int name_width = 58;
+    // The name lies between the two rows, so that none of the three cuts another short.
+    const int gutter = kGutter - 16 - 8;
     painter->drawText(
-        QRect(16, top, name_width, kModel), Qt::AlignLeft | Qt::AlignVCenter,
-        painter->fontMetrics().elidedText(QString::fromStdString(model.name), Qt::ElideRight, name_width));
+        QRect(16, top, gutter, kModel), Qt::AlignLeft | Qt::AlignVCenter,
+        painter->fontMetrics().elidedText(QString::fromStdString(model.name), Qt::ElideRight, gutter));
     painter->setFont(text_font(7.5));
     painter->setPen(c.dim);
-    const QRect side(16 + name_width, top, kGutter - 16 - name_width - 8, kRow);
+    const QRect side(16, top, gutter, kRow);
     painter->drawText(side, Qt::AlignRight | Qt::AlignVCenter, tr("device"));
     painter->drawText(side.translated(0, host_top - top), Qt::AlignRight | Qt::AlignVCenter, tr("host"));
 
@@ -260,9 +261,8 @@ bool PredictionStrip::event(QEvent* event) {
         auto scores = [&](const std::vector<float>& values) {
             QStringList parts;
             for (size_t i = 0; i < values.size() && i < 6; ++i) {
-                QString name = i < model.score_names.size()
-                                         ? QString::fromStdString(model.score_names[i])
-                                         : QString::number(i);
+                QString name = i < model.score_names.size() ? QString::fromStdString(model.score_names[i])
+                                                            : QString::number(i);
                 parts << QStringLiteral("%1 %2").arg(name).arg(double(values[i]), 0, 'g', 4);
             }
             return parts.join(", ");
