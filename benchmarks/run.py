@@ -15,7 +15,8 @@ BENCHMARKS = {
     "link.decode": [os.path.join(BUILD, "benchmarks", "link_decode")],
     "link.nominal": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "nominal"],
     "link.maximum": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "maximum"],
-    "storage": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/storage/storage.py")],
+    **{f"storage.{part}": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/storage/storage.py"), part]
+       for part in ("kill", "write", "day")},
     "link.faults": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "faults"],
     "studio": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/studio.py")],
     "core": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/core/core.py")],

@@ -1,5 +1,6 @@
 // An append-only file and the few things a recorder asks of a file system. Injectable, so that tests
-// can fail the n-th write; open_append() is the real one. Thread: one caller at a time.
+// can fail the n-th write; open_append() is the real one. Thread: one caller at a time, but sync() may run
+// beside append().
 #pragma once
 
 #include <cstdint>

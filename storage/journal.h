@@ -1,7 +1,7 @@
 // The journal of a recording or of label edits: records with a sync mark, an index and a CRC-32C,
 // appended with write(2). A record that was written survives the death of the program; one that was
 // synced survives a power cut (docs/file_format.md, "Journal").
-// Thread: one caller at a time.
+// Thread: one caller at a time, but sync() may run beside the others.
 #pragma once
 
 #include <functional>

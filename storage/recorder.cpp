@@ -35,6 +35,7 @@ class Recorder : public SessionWriter {
           lock_(std::move(lock)),
           file_(std::move(file)),
           started_(Clock::now()),
+          sync_thread_([this] { keep_synced(); }),
           thread_([this] { run(); }) {}
 
     ~Recorder() override {
@@ -147,6 +148,25 @@ class Recorder : public SessionWriter {
         }
         wake_.notify_one();
         if (thread_.joinable()) thread_.join();
+        {
+            const std::lock_guard<std::mutex> held(sync_mutex_);
+            sync_ends_ = true;
+        }
+        sync_wake_.notify_one();
+        if (sync_thread_.joinable()) sync_thread_.join();
+    }
+
+    // A disk may take seconds to sync; what comes meanwhile must be written all the same.
+    void keep_synced() {
+        std::unique_lock<std::mutex> held(sync_mutex_);
+        for (;;) {
+            sync_wake_.wait(held, [this] { return sync_wanted_ || sync_ends_; });
+            if (!sync_wanted_) return;
+            sync_wanted_ = false;
+            held.unlock();
+            if (auto ok = journal_->sync(); !ok) alarm(ok.error());
+            held.lock();
+        }
     }
 
     void alarm(Error error) {
@@ -195,7 +215,11 @@ class Recorder : public SessionWriter {
             // The file has time: a second's events at once cost less than each as it comes.
             if (tick || journalled_.size() > kBuildEvents) build();
             if (dirty && tick) {
-                if (auto ok = journal_->sync(); !ok) alarm(ok.error());
+                {
+                    const std::lock_guard<std::mutex> held(sync_mutex_);
+                    sync_wanted_ = true;
+                }
+                sync_wake_.notify_one();
                 synced = Clock::now();
                 dirty = false;
                 watch_space();
@@ -273,7 +297,10 @@ class Recorder : public SessionWriter {
     bool stopping_ = false;
     std::optional<Error> error_;
     WriterStatistics statistics_;
-    std::thread thread_;  // last: it uses all of the above
+    std::mutex sync_mutex_;
+    std::condition_variable sync_wake_;
+    bool sync_wanted_ = false, sync_ends_ = false;
+    std::thread sync_thread_, thread_;  // last: they use all of the above
 };
 
 }  // namespace

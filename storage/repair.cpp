@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "storage/event_codec.h"
+#include "storage/event_time.h"
 #include "storage/file.h"
 #include "storage/h5.h"
 #include "storage/recorder.h"
@@ -45,22 +46,6 @@ class HoleFinder {
   private:
     std::map<std::pair<int, int>, uint64_t> next_;
 };
-
-int64_t host_time(const Event& event) {
-    return std::visit(
-        [](const auto& v) -> int64_t {
-            using T = std::decay_t<decltype(v)>;
-            if constexpr (std::is_same_v<T, std::shared_ptr<const Block>>)
-                return v->host_ns;
-            else if constexpr (std::is_same_v<T, ClockObservation>)
-                return v.received_ns;
-            else if constexpr (std::is_same_v<T, WindowVerdict> || std::is_same_v<T, LabelEdit>)
-                return 0;
-            else
-                return v.host_ns;
-        },
-        event);
-}
 
 std::string describe(const RecoveryReport& r) {
     char seconds[32];
@@ -104,7 +89,7 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
         if (kind == RecordKind::options && !known)
             known = decode(payload, &options);
         else if (kind == RecordKind::event && first_ns == 0 && decode(payload, &event))
-            first_ns = host_time(event);
+            first_ns = event_time(event);
         return true;
     });
     if (!scan) return tl::make_unexpected(scan.error());
@@ -123,7 +108,7 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
         } else if (kind == RecordKind::event) {
             Event event;
             if (!decode(payload, &event)) return true;  // its checksum holds, so an unknown kind of event
-            last_ns = std::max(last_ns, host_time(event));
+            last_ns = std::max(last_ns, event_time(event));
             if (report.journal.damaged_bytes != 0) {
                 if (const auto gap = holes.before(event)) {
                     status = (*file)->add(*gap);

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "storage/recorder.h"
+#include "storage/rotation.h"
 
 namespace fs = std::filesystem;
 
@@ -75,7 +76,9 @@ Result<std::unique_ptr<Recording>> Recording::start(Hub* hub, const RecordingOpt
     for (const PlanPtr& plan : options.plans)
         writer.models.push_back({plan->plan.name(), plan->plan_id, plan->bytes});
     writer.classes = options.classes.empty() ? default_label_classes() : options.classes;
-    auto created = storage::create_session(writer);
+    auto created =
+        storage::create_rotating(writer, {options.rotate_seconds, options.rotate_bytes},
+                                 [](const WriterOptions& o) { return storage::create_session(o); });
     if (!created) return tl::make_unexpected(created.error());
     std::unique_ptr<Recording> out(new Recording);
     out->hub_ = hub;

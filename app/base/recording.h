@@ -24,6 +24,9 @@ struct RecordingOptions {
     std::map<std::string, std::string> settings;
     std::vector<PlanPtr> plans;
     std::vector<LabelClass> classes;  // none: default_label_classes()
+    // A new file, NAME_part-N.h5, after so much (storage/rotation.h); 0: one file.
+    double rotate_seconds = 0;
+    uint64_t rotate_bytes = 0;
 };
 
 // Thread: control calls from one thread.

@@ -27,6 +27,7 @@ struct RecordOptions {
     bool strict = false;
     bool json = false;
     bool composite = false;
+    double rotate_minutes = 0, rotate_mb = 0;
 };
 
 // A stream that says nothing for so long, of those that should, is told at once.
@@ -44,6 +45,7 @@ void watch(const Session& session, Recording& recording, const RecordOptions& op
     bool silence_told = false;
     uint64_t down = 0;
     double told = 0;
+    std::string warned;
     while (!interrupted()) {
         const double seconds = recording.seconds();
         if (options.seconds > 0 && seconds >= options.seconds) break;
@@ -51,6 +53,12 @@ void watch(const Session& session, Recording& recording, const RecordOptions& op
         if (const auto error = recording.take_error()) {
             progress.clear();
             complain(*error);
+        }
+        const WriterStatistics written = recording.statistics();
+        if (!written.warning.empty() && warned.empty()) {  // once: it counts down from there on
+            warned = written.warning;
+            progress.clear();
+            say("lockstep: " + warned);
         }
         if (seconds - told >= 0.5) {
             told = seconds;
@@ -65,12 +73,18 @@ void watch(const Session& session, Recording& recording, const RecordOptions& op
             uint64_t lost = 0;
             for (const StreamAccount& stream : summary.streams)
                 lost += stream.lost;
-            char text[200];
+            char text[240];
+            // The forecast only when it matters.
+            const std::string space =
+                written.seconds_to_full > 0 && written.seconds_to_full < 86400
+                    ? ", disk full in " + std::to_string(long(written.seconds_to_full / 60)) + " min"
+                    : "";
             std::snprintf(
-                text, sizeof text, "recording %.0f s%s: %llu samples lost, windows %llu same, %llu different",
-                seconds, options.seconds > 0 ? (" of " + std::to_string(long(options.seconds))).c_str() : "",
+                text, sizeof text,
+                "recording %.0f s%s: %llu samples lost, windows %llu same, %llu different%s", seconds,
+                options.seconds > 0 ? (" of " + std::to_string(long(options.seconds))).c_str() : "",
                 static_cast<unsigned long long>(lost), static_cast<unsigned long long>(summary.windows.same),
-                static_cast<unsigned long long>(summary.windows.different));
+                static_cast<unsigned long long>(summary.windows.different), space.c_str());
             progress.show(text);
             if (!silence_told && seconds > kSilentSeconds) {
                 silence_told = true;
@@ -190,6 +204,8 @@ int record(const RecordOptions& options) {
     file.task = options.task;
     file.composite = options.composite;
     file.plans = session.models();
+    file.rotate_seconds = options.rotate_minutes * 60;
+    file.rotate_bytes = uint64_t(options.rotate_mb * 1e6);
     for (size_t i = 0; i < options.uris.size(); ++i)
         file.settings["uri" + std::to_string(i)] = options.uris[i];
     if (!options.label_script.empty()) file.settings["label_script"] = options.label_script;
@@ -227,6 +243,10 @@ void add_record(CLI::App& root, Chosen* chosen) {
         ->allow_extra_args(false);
     command->add_option("--subject", o->subject, "Pseudonym of the person");
     command->add_option("--task", o->task, "What the person does");
+    command->add_option("--rotate-minutes", o->rotate_minutes, "A new file, NAME_part-N.h5, after so long")
+        ->check(CLI::Range(0.01, 1e6));
+    command->add_option("--rotate-mb", o->rotate_mb, "A new file when one takes so much of the disk")
+        ->check(CLI::Range(1.0, 1e9));
     command->add_flag("--strict", o->strict, "Exit 1 when anything was lost or differs");
     command->add_flag("--composite", o->composite, "The streams are joined from several people");
     command->add_flag("--json", o->json, "One JSON object on standard output");

@@ -37,7 +37,10 @@ def say(text):
 
 
 def bench(*words):
-    return json.loads(subprocess.run([BENCH, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True).stdout)
+    run = subprocess.run([BENCH, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True)
+    found = json.loads(run.stdout)
+    assert found.get("dropped", 0) == 0, found
+    return found
 
 
 def cpu(work):
@@ -303,9 +306,13 @@ def training(folder, session):
 def main():
     folder = tempfile.mkdtemp(prefix="lockstep_bench_")
     try:
-        kills()
-        writing(folder)
-        training(folder, day(folder))
+        for part in sys.argv[1:] or ("kill", "write", "day"):
+            if part == "kill":
+                kills()
+            elif part == "write":
+                writing(folder)
+            else:
+                training(folder, day(folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         json.dump(FIGURES, sys.stdout)

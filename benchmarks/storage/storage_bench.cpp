@@ -61,7 +61,7 @@ int record(const std::string& path, int channels, uint32_t rate, double seconds,
             if (due > 0) std::this_thread::sleep_for(std::chrono::duration<double>(due));
         } else {
             // A recorder is never fed faster than its queue drains: wait for it rather than lose.
-            while ((*writer)->statistics().samples + (32u << 20) < first * uint64_t(channels))
+            while ((*writer)->statistics().samples + (8u << 20) < first * uint64_t(channels))
                 std::this_thread::sleep_for(std::chrono::milliseconds(2));
         }
         // In real time the first seconds, which touch every buffer for the first time, do not count.
@@ -76,7 +76,8 @@ int record(const std::string& path, int channels, uint32_t rate, double seconds,
         longest = std::max(longest, took);
         appends.push_back(float(took));
     }
-    while ((*writer)->statistics().samples < total * uint64_t(channels))
+    while ((*writer)->statistics().samples < total * uint64_t(channels) &&
+           (*writer)->statistics().dropped_events == 0)
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
     const double wall = since(t0);
     const double writing = cpu(CLOCK_PROCESS_CPUTIME_ID) - process0 - (cpu(CLOCK_THREAD_CPUTIME_ID) - own0);
