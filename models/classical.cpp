@@ -208,7 +208,7 @@ Machine vectors(const json& j, size_t features, Similarity similarity, Link link
 // scikit-learn's and libsvm's form: coefficients [classes - 1][vectors], vectors grouped by class.
 std::vector<double> pair_weights(const json& j, const std::string& here, size_t vectors) {
     size_t count = 0;
-    const std::vector<double> dual = rows(j, "coefficients", here, vectors, &count);
+    std::vector<double> dual = rows(j, "coefficients", here, vectors, &count);
     const std::vector<double> support = numbers(j, "support", here);
     const size_t classes = support.size();
     double sum = 0;

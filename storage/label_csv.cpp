@@ -75,7 +75,7 @@ std::string shortest(double v) {
 
 }  // namespace
 
-Result<std::vector<LabelLine>> read_label_csv(const std::string& path) {
+Result<std::string> read_label_text(const std::string& path) {
     std::string text;
     if (path == "-") {
         text.assign(std::istreambuf_iterator<char>(std::cin), {});
@@ -87,7 +87,13 @@ Result<std::vector<LabelLine>> read_label_csv(const std::string& path) {
         text.resize(size_t(file.gcount()));
     }
     if (text.size() > kMaxBytes) return fail(ErrorKind::usage, "the label file is larger than 64 MB", path);
-    return parse_label_csv(text, path);
+    return text;
+}
+
+Result<std::vector<LabelLine>> read_label_csv(const std::string& path) {
+    const auto text = read_label_text(path);
+    if (!text) return tl::make_unexpected(text.error());
+    return parse_label_csv(*text, path);
 }
 
 Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const std::string& where) {

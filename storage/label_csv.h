@@ -19,6 +19,8 @@ struct LabelLine {
     int line = 0;
 };
 
+// A label file's bytes, at most 64 MB; "-": standard input.
+Result<std::string> read_label_text(const std::string& path);
 Result<std::vector<LabelLine>> read_label_csv(const std::string& path);  // "-": standard input
 Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const std::string& where);
 

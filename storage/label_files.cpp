@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
-#include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -12,7 +10,6 @@ namespace lockstep::storage {
 namespace {
 
 using nlohmann::json;
-constexpr size_t kMaxBytes = 64u << 20;
 
 std::string shortest(double v) {
     char buffer[40];
@@ -202,17 +199,9 @@ Result<std::string> write_labels(const std::string& format, const LabelSet& set)
 }
 
 Lines read_labels(const std::string& path, const std::string& format) {
-    std::string text;
-    if (path == "-") {
-        text.assign(std::istreambuf_iterator<char>(std::cin), {});
-    } else {
-        std::ifstream file(path, std::ios::binary);
-        if (!file) return fail(ErrorKind::usage, "cannot open the label file", path);
-        text.resize(kMaxBytes + 1);
-        file.read(text.data(), std::streamsize(text.size()));
-        text.resize(size_t(file.gcount()));
-    }
-    if (text.size() > kMaxBytes) return fail(ErrorKind::usage, "the label file is larger than 64 MB", path);
+    auto read = read_label_text(path);
+    if (!read) return tl::make_unexpected(read.error());
+    std::string& text = *read;
     if (format == "csv") return parse_label_csv(text, path);
     if (format == "edf") return parse_edf_annotations(text, path);
     if (text.rfind("\xEF\xBB\xBF", 0) == 0) text.erase(0, 3);

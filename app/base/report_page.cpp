@@ -10,6 +10,7 @@
 #include "acquisition/label_track.h"
 #include "acquisition/review_source.h"
 #include "app/base/comparison.h"
+#include "app/base/html.h"
 
 namespace lockstep::app {
 namespace {
@@ -37,23 +38,6 @@ svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:10px
 @media print{.panel,.card{break-inside:avoid}}
 )";
 
-std::string escape(const std::string& text) {
-    std::string out;
-    for (const char c : text) {
-        if (c == '<')
-            out += "&lt;";
-        else if (c == '>')
-            out += "&gt;";
-        else if (c == '&')
-            out += "&amp;";
-        else if (c == '"')
-            out += "&quot;";
-        else if (static_cast<unsigned char>(c) >= 0x20)
-            out += c;
-    }
-    return out;
-}
-
 template <typename... Values>
 std::string format(const char* pattern, Values... values) {
     char text[400];
@@ -69,13 +53,14 @@ std::string count(uint64_t n) {
 }
 
 std::string cell(const std::string& text, const char* css = "") {
-    return std::string("<td class=\"") + css + "\">" + escape(text) + "</td>";
+    return std::string("<td class=\"") + css + "\">" + html_escape(text) + "</td>";
 }
 std::string row(const std::string& name, const std::string& value) {
     return "<tr>" + cell(name, "l") + cell(value, "l w") + "</tr>";
 }
 std::string card(const std::string& value, const std::string& text) {
-    return "<div class=card><b>" + escape(value) + "</b><span class=dim>" + escape(text) + "</span></div>";
+    return "<div class=card><b>" + html_escape(value) + "</b><span class=dim>" + html_escape(text) +
+           "</span></div>";
 }
 
 double nice_step(double span) {
@@ -104,7 +89,7 @@ class Overview {
         for (int m = 0; m < models; ++m) {
             const std::string name =
                 size_t(m) < plans.size() ? plans[size_t(m)]->plan.name() : "model " + std::to_string(m);
-            strip += format("<text x=0 y=%d>", y_ + 15) + escape(name) + "</text>";
+            strip += format("<text x=0 y=%d>", y_ + 15) + html_escape(name) + "</text>";
             double previous = 0;
             for (const auto& [time, verdict] : windows) {
                 if (verdict->model != m) continue;
@@ -112,7 +97,7 @@ class Overview {
                 strip += format("<rect class=%s x=%.2f y=%d width=%.2f height=12><title>",
                                 verdict_name(verdict->verdict), x(left), y_ + 5,
                                 std::max(x(time) - x(left) - 0.6, 0.8)) +
-                         escape(describe(*verdict, plans)) + "</title></rect>";
+                         html_escape(describe(*verdict, plans)) + "</title></rect>";
                 previous = time;
             }
             y_ += 22;
@@ -129,10 +114,10 @@ class Overview {
             const double to = x(std::clamp(label.stop, 0.0, duration_));
             under += format("<rect class=lab x=%.2f y=14 width=%.2f height=%d><title>", from,
                             std::max(to - from, 1.0), lanes_end - 14) +
-                     escape(label.label_class) +
+                     html_escape(label.label_class) +
                      format(" %.2f-%.2f s</title></rect>", label.start, label.stop);
             if (from < text_free) continue;
-            under += format("<text x=%.1f y=24>", from + 2) + escape(label.label_class) + "</text>";
+            under += format("<text x=%.1f y=24>", from + 2) + html_escape(label.label_class) + "</text>";
             text_free = from + 6 + 5.5 * double(label.label_class.size());
         }
         return format("<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"Overview\">", kLeft + kColumns,
@@ -185,8 +170,8 @@ class Overview {
                 i = end;
             }
         }
-        body_ += format("<text x=0 y=%d>", y_ + 15) + escape(info.name + " " + c.name) +
-                 format("</text><text x=0 y=%d opacity=.7>", y_ + 27) + escape(range) + "</text>";
+        body_ += format("<text x=0 y=%d>", y_ + 15) + html_escape(info.name + " " + c.name) +
+                 format("</text><text x=0 y=%d opacity=.7>", y_ + 27) + html_escape(range) + "</text>";
         y_ += kLane;
     }
 
@@ -294,13 +279,13 @@ Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader,
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
         "content=\"width=device-width\"><meta name=color-scheme "
         "content=\"light dark\"><title>" +
-        escape(name) + "</title><style>" + kStyle + "</style><main>";
-    out += "<h1>" + escape(name) + "<span class=\"badge " +
+        html_escape(name) + "</title><style>" + kStyle + "</style><main>";
+    out += "<h1>" + html_escape(name) + "<span class=\"badge " +
            (accounts.whole ? "good\">whole" : "bad\">not whole") + "</span></h1><div class=dim>" +
-           escape(utc(reader->header().start_utc_ns) +
-                  (reader->header().composite ? " - composite of several people's recordings" : "")) +
+           html_escape(utc(reader->header().start_utc_ns) +
+                       (reader->header().composite ? " - composite of several people's recordings" : "")) +
            "</div>";
-    if (!accounts.whole) out += "<p>" + escape(accounts.why_not) + "</p>";
+    if (!accounts.whole) out += "<p>" + html_escape(accounts.why_not) + "</p>";
     out += "<div class=cards>" + card(format("%.1f s", summary.seconds), "recorded") +
            card(count(received), "samples received") + card(count(lost), "samples lost") +
            card(count(summary.windows.same) + " / " + count(summary.windows.expected),

@@ -184,7 +184,7 @@ Status place(const Open& session, const LabelOptions& o, Label* label) {
         label->stream = edit.after.stream;
         label->channel = edit.after.channel;
     });
-    if (const Status bound = script.bind(session.streams); !bound) return bound;
+    if (Status bound = script.bind(session.streams); !bound) return bound;
     (void)script.finish(1e300);
     return {};
 }
