@@ -13,6 +13,7 @@
 #include "app/commands/commands.h"
 #include "devices/virtual_board/recording_csv.h"
 #include "devices/virtual_board/virtual_board.h"
+#include "models/plan_file.h"
 #include "storage/reader.h"
 
 namespace fs = std::filesystem;
@@ -79,29 +80,74 @@ int boards(bool json) {
     return kYes;
 }
 
-int build(const std::string& board) {
+struct BuildOptions {
+    std::string board;
+    std::vector<std::string> plans;  // in place of the shipped ones
+    std::string output;              // a copy of the image
+};
+
+// The plans under names that no build tool can misread; their paths, as a CMake list.
+Result<std::string> gather_plans(const std::vector<std::string>& plans, const std::string& folder) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    std::string list;
+    for (size_t i = 0; i < plans.size(); ++i) {
+        if (const auto plan = load_plan(plans[i]); !plan) return tl::make_unexpected(plan.error());
+        const std::string copy = folder + "/" + std::to_string(i) + ".lsplan";
+        fs::copy_file(plans[i], copy, fs::copy_options::overwrite_existing, error);
+        if (error) return fail(ErrorKind::system, "cannot write the file", copy, error.message());
+        list += (i == 0 ? "" : ";") + copy;
+    }
+    return list;
+}
+
+Status keep_image(const std::string& image, const std::string& output) {
+    std::error_code error;
+    const std::string part = output + ".part";
+    fs::copy_file(image, part, fs::copy_options::overwrite_existing, error);
+    if (!error) fs::rename(part, output, error);
+    if (error) return fail(ErrorKind::system, "cannot write the image", output, error.message());
+    return {};
+}
+
+int build(const BuildOptions& o) {
     const std::string source = source_folder();
     if (source.empty())
         return complain({ErrorKind::usage, "this program does not stand in its source folder",
                          program_folder(), "build the firmware from a checkout"});
     std::error_code error;
-    if (!board.empty() && !fs::exists(source + "/embedded_target/boards/" + board + "/board.cmake", error))
+    if (!o.board.empty() &&
+        !fs::exists(source + "/embedded_target/boards/" + o.board + "/board.cmake", error))
         return complain(
-            {ErrorKind::usage, "there is no such board", board, "'lockstep firmware boards' lists them"});
-    const std::string folder = source + "/build/firmware";
+            {ErrorKind::usage, "there is no such board", o.board, "'lockstep firmware boards' lists them"});
+    if (o.plans.empty() != o.output.empty() || (!o.output.empty() && o.board.empty()))
+        return complain({ErrorKind::usage, "a board, --plan and --output belong together", "",
+                         "lockstep firmware build BOARD --plan NAME.lsplan -o IMAGE.elf"});
+    if (!o.output.empty() && fs::exists(o.output, error))
+        return complain({ErrorKind::usage, "the file exists already", o.output,
+                         "nothing is overwritten: choose another name"});
+    // Images with plans of the user's have a folder of their own, so that the shipped ones stay.
+    const std::string folder = source + (o.plans.empty() ? "/build/firmware" : "/build/firmware-plans");
+    const auto plans = gather_plans(o.plans, folder + "/chosen");
+    if (!plans) return complain(plans.error());
     const auto configured =
         run_program({"cmake", "-S", source + "/embedded_target", "-B", folder, "-G", "Ninja",
-                     "-DCMAKE_TOOLCHAIN_FILE=" + source + "/embedded_target/toolchains/arm-none-eabi.cmake"});
+                     "-DCMAKE_TOOLCHAIN_FILE=" + source + "/embedded_target/toolchains/arm-none-eabi.cmake",
+                     "-DLOCKSTEP_PLANS=" + *plans});
     if (!configured) return complain(configured.error());
     if (*configured != 0)
         return complain({ErrorKind::system, "cmake failed", folder, "'./dev doctor' tells what is missing"});
     std::vector<std::string> ninja = {"ninja", "-C", folder};
-    if (!board.empty()) ninja.push_back(board);
+    if (!o.board.empty()) ninja.push_back(o.board + ".elf");
     const auto built = run_program(ninja);
     if (!built) return complain(built.error());
-    return *built == 0
-               ? kYes
-               : complain({ErrorKind::system, "the build failed", folder, "its first error is above"});
+    if (*built != 0)
+        return complain({ErrorKind::system, "the build failed", folder, "its first error is above"});
+    if (o.output.empty()) return kYes;
+    if (const Status kept = keep_image(folder + "/" + o.board + ".elf", o.output); !kept)
+        return complain(kept.error());
+    say(o.output + ": run it with 'virtual:" + o.board + "?firmware=" + o.output + "'");
+    return kYes;
 }
 
 struct RunOptions {
@@ -200,8 +246,12 @@ void add_firmware(CLI::App& root, Chosen* chosen) {
     b->callback([=] { *chosen = [=] { return boards(*json); }; });
 
     CLI::App* make = firmware->add_subcommand("build", "Build the firmware of a board, or of all");
-    make->add_option("board", *board, "Board");
-    make->callback([=] { *chosen = [=] { return build(*board); }; });
+    const auto building = std::make_shared<BuildOptions>();
+    make->add_option("board", building->board, "Board");
+    make->add_option("--plan", building->plans, "Plan for the image to run, in place of the shipped ones")
+        ->allow_extra_args(false);
+    make->add_option("-o,--output", building->output, "With --plan: the image, a new file");
+    make->callback([=] { *chosen = [=] { return build(*building); }; });
 
     CLI::App* r = firmware->add_subcommand(
         "run", "Run a board in the emulator; prints 'ready PORT' and goes on until Ctrl-C");

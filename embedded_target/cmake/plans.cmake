@@ -1,6 +1,10 @@
-# The plans of resources/models/*/*.lsplan as read-only data, and their SHA-256 in an object of its own,
-# so that a test can patch the one without the other.
-file(GLOB plans CONFIGURE_DEPENDS ${LOCKSTEP_ROOT}/resources/models/*/*.lsplan)
+# The plans in the image as read-only data, and their SHA-256 in an object of its own, so that a test can
+# patch the one without the other.
+set(LOCKSTEP_PLANS "" CACHE STRING "Plans to build in, a list of paths; empty: resources/models/*/*.lsplan")
+set(plans ${LOCKSTEP_PLANS})
+if(NOT plans)
+  file(GLOB plans CONFIGURE_DEPENDS ${LOCKSTEP_ROOT}/resources/models/*/*.lsplan)
+endif()
 set(blobs "    .section .rodata.plan_blobs, \"a\"\n")
 set(entries "")
 set(ids "")
