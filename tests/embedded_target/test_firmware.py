@@ -3,13 +3,16 @@
 
     test_firmware.py [CASE...]       every case when none is named
 """
+import os
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 
-from bench import BOARDS, Board, demo_recordings
+from bench import BOARDS, FIRMWARE, Board, demo_recordings
 
 NOMINAL = [("eeg", 2, 8, 250), ("gsr", 1, 1, 32), ("imu", 1, 6, 100), ("ppg", 2, 3, 100)]
 
@@ -290,6 +293,41 @@ def reset():
         d.check_whole(d.stop())
 
 
+def starved_watchdog():
+    """A main loop that no longer feeds the watchdog: the board resets itself and tells why."""
+    with tempfile.TemporaryDirectory(prefix="lockstep-test-") as folder:
+        elf = os.path.join(folder, "starved.elf")
+        with open(elf, "wb") as f:
+            f.write(returning_at_once(FIRMWARE / "mps2-an386.elf", "lockstep::board::feed_watchdog()"))
+        with Board("mps2-an386", elf) as board:
+            d = board.device
+            d.connect()
+            assert d.hello["reset_cause"] == 1
+            d.start()
+            hellos, end = d.hellos, time.monotonic() + 30
+            while d.hellos == hellos and time.monotonic() < end:
+                d.pump()
+            assert d.hello["boot_id"] == 0 and not d.hello["running"]
+            assert d.hello["reset_cause"] == 3
+            d.epoch = None
+            d.connect()
+
+
+def returning_at_once(image, function):
+    """The image with a function's first instruction made `bx lr`."""
+    symbols = subprocess.run(["arm-none-eabi-nm", "-C", str(image)], check=True, capture_output=True, text=True).stdout
+    address = next(int(line.split()[0], 16) & ~1 for line in symbols.splitlines() if line.endswith(" T " + function))
+    data = bytearray(image.read_bytes())
+    headers, = struct.unpack_from("<I", data, 28)
+    size, count = struct.unpack_from("<HH", data, 42)
+    for i in range(count):
+        kind, offset, start, _, length = struct.unpack_from("<5I", data, headers + i * size)
+        if kind == 1 and start <= address < start + length:
+            data[offset + address - start:offset + address - start + 2] = b"\x70\x47"
+            return data
+    raise AssertionError(f"{function} is in no segment")
+
+
 def reader_that_stops():
     """A host that reads nothing for a while: what does not fit the queue is counted, flagged, and the rest whole."""
     with Board("mps2-an386") as board:
@@ -312,7 +350,7 @@ def reader_that_stops():
 
 CASES = [synthetic_on_every_board, injected_recordings, injected_loop_and_end, injected_gaps, speed, many_streams,
          new_table_ends_the_run, ping_and_configure, repeated_commands, other_versions, garbage, reset,
-         reader_that_stops]
+         starved_watchdog, reader_that_stops]
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or [c.__name__ for c in CASES]
