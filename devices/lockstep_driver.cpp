@@ -14,6 +14,7 @@ constexpr auto kGather = std::chrono::milliseconds(2);
 constexpr int kAnswerMs = 500;
 constexpr int kAttempts = 3;
 constexpr int kStopMs = 1000;
+constexpr int kStopAttempts = 5;  // the answer comes behind all that the board has queued
 constexpr int64_t kDrainNs = kSecond;
 constexpr int64_t kQuietNs = 200 * kMs;
 constexpr int64_t kSilenceNs = 3 * kSecond;
@@ -105,7 +106,7 @@ Status LockstepDriver::stop() {
     changed_.notify_all();
     Status status;
     if (connected) {
-        auto answer = command(wire::Type::stop, wire::Command{}, "stop", kStopMs, 2);
+        auto answer = command(wire::Type::stop, wire::Command{}, "stop", kStopMs, kStopAttempts);
         if (!answer) {
             status = tl::make_unexpected(answer.error());
             const std::lock_guard<std::mutex> lock(mutex_);

@@ -62,6 +62,7 @@ void Models::start(uint8_t epoch) {
 }
 
 void Models::push(size_t stream, const BlockView& block) {
+    waiting_ = true;
     for (size_t i = 0; i < count_; ++i)
         for (size_t k = 0; model_[i].active && k < model_[i].plan.inputs(); ++k)
             if (model_[i].stream[k] == stream) model_[i].runner.push(k, block);
@@ -97,6 +98,7 @@ bool Models::step(Transmitter& transmitter) {
         if (!transmitter.send(wire::Type::prediction, p)) ++skipped_;
         return true;
     }
+    waiting_ = false;
     return false;
 }
 

@@ -24,6 +24,8 @@ class Models {
     Code describe(size_t model, wire::ModelDescription* out) const;
     Code stages(size_t model, uint32_t window, wire::StagesReply* out) const;
     uint32_t windows_skipped() const { return skipped_; }
+    // Samples came that step() has not looked at to the end.
+    bool waiting() const { return waiting_; }
 
   private:
     static constexpr size_t kMaxInputChannels = 32;
@@ -49,6 +51,7 @@ class Models {
     size_t count_ = 0;
     uint8_t epoch_ = 0;
     uint32_t skipped_ = 0;
+    bool waiting_ = false;
 };
 
 }  // namespace lockstep::firmware

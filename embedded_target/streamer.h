@@ -19,6 +19,7 @@ class Streamer final : public SampleSink {
     void sample(size_t stream, Span<const int32_t> counts, uint64_t time_us) override;
     void lost(size_t stream) override;
     bool finish(size_t stream) override;
+    bool behind() const override { return transmitter_->half_full() || models_->waiting(); }
     // Sends partial batches; false when the queue has no room now.
     bool flush_all();
 

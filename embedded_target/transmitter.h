@@ -19,6 +19,7 @@ class Transmitter {
     bool send(const wire::StreamDescription& stream, Span<const wire::ChannelDescription> page) {
         return send_payload(wire::Type::stream_info, encode(stream, page, MutableBytes(payload_)));
     }
+    bool half_full() const { return port_->tx_free() < port_->tx_capacity() / 2; }
     // Fullest queue since the last call, in percent.
     uint16_t take_high_percent() {
         const size_t high = high_;

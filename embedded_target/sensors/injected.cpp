@@ -266,11 +266,16 @@ bool Injected::poll(uint64_t now_us, SampleSink& sink) {
         for (size_t i = 0; i < table_size_; ++i)
             stream_[i].due_us = due(stream_[i], 0);
     }
-    // A stream whose samples have not come holds the others back: they stay together, all of them late.
+    // A recording can wait: a host that did not run the emulator for a while would lose what a real line
+    // keeps.
+    if (sink.behind()) return false;
+    // A stream whose samples have not come, or are not handed over yet, holds the others back: they stay
+    // together, all of them late.
     uint64_t horizon = now_us;
     for (size_t i = 0; i < table_size_; ++i) {
         const Stream& s = stream_[i];
-        const uint64_t until = s.ended ? horizon : due(s, s.next_in) + kMaxAheadUs;
+        if (s.ended && s.next_out == s.next_in) continue;
+        const uint64_t until = s.due_us + kMaxAheadUs;
         if (until < horizon) horizon = until;
     }
     int budget = kPollSamples;

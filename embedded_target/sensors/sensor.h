@@ -14,6 +14,8 @@ class SampleSink {
     virtual void lost(size_t stream) = 0;
     // The stream is over: what waits to fill a frame goes out as it is. False when there is no room now.
     virtual bool finish(size_t stream) = 0;
+    // The line or the models are behind. A sensor that can wait does so; another one's samples may be lost.
+    virtual bool behind() const = 0;
 
   protected:
     ~SampleSink() = default;

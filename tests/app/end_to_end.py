@@ -22,6 +22,17 @@ def injected(name):
     return np.array([[int(v) for v in line.split(",")] for line in lines[1:]], dtype=np.int64)
 
 
+def emulator_of(pid):
+    """The QEMU among a process's descendants."""
+    for child in subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split():
+        with open(f"/proc/{child}/comm", encoding="utf-8") as f:
+            if f.read().startswith("qemu"):
+                return int(child)
+        if found := emulator_of(int(child)):
+            return found
+    return None
+
+
 class EndToEnd(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -124,6 +135,19 @@ class EndToEnd(unittest.TestCase):
             time.sleep(0.1)
         child.send_signal(number)
         return path, child, child.communicate(timeout=30)[1]
+
+    def test_a_frozen_emulator_loses_nothing(self):
+        """A busy computer may stop the virtual board for seconds; its recorded sensors wait, as none on skin could."""
+        path = os.path.join(self.folder, "frozen.h5")
+        recorder = subprocess.Popen([PROGRAM, "record", "virtual:mps2-an386?baud=115200", "--composite", "--strict",
+                                     "--seconds", "14", "-o", path], env=ENV, stderr=subprocess.PIPE, text=True)
+        time.sleep(5)
+        board = emulator_of(recorder.pid)
+        os.kill(board, signal.SIGSTOP)
+        time.sleep(4)
+        os.kill(board, signal.SIGCONT)
+        _, words = recorder.communicate(timeout=60)
+        self.assertEqual(recorder.returncode, 0, words)
 
     def test_interrupt_ends_it_whole(self):
         path, child, words = self.cut("interrupted.h5", signal.SIGINT)
