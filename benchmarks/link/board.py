@@ -98,6 +98,13 @@ def wrong_samples(session, signals):
     return wrong
 
 
+def late_samples(session):
+    """Samples that the board handed over after their due time: the emulator or its line was behind for a while."""
+    with h5py.File(session) as f:
+        health = f["events"]["health"]["late_samples"][...]
+    return int(health.max()) if len(health) else 0
+
+
 def figure(value, unit, reference=None, ratio=None):
     return {"value": value, "unit": unit, "reference": reference, "ratio": ratio}
 
@@ -120,6 +127,7 @@ def main():
         status, cpu = record(uri, args.seconds, session)
         result = report(session, folder)
         wrong = wrong_samples(session, signals)
+        late = late_samples(session)
     json.dump(result, sys.stderr, indent=1)
     print(file=sys.stderr)
     streams, windows = result["streams"].values(), result["windows"]
@@ -134,6 +142,7 @@ def main():
         prefix + "samples_sent": figure(sent, "samples"),
         prefix + "samples_lost": figure(lost, "samples"),
         prefix + "samples_unaccounted": figure(sent - received - lost, "samples"),
+        prefix + "samples_late": figure(late, "samples", "samples sent", late / sent if sent else 0.0),
         prefix + "values_wrong": figure(wrong, "values"),
         prefix + "windows_expected": figure(expected, "windows"),
         prefix + "windows_different": figure(windows["different"], "windows"),
