@@ -10,6 +10,7 @@ namespace lockstep::storage::h5 {
 namespace {
 
 constexpr int kDeflateLevel = 4;
+constexpr uint32_t kNoFilter = 3;  // neither shuffle nor deflate
 
 // The innermost message of HDF5's error stack, where the cause is.
 std::string last_message() {
@@ -207,8 +208,9 @@ void Grower::write_chunk(size_t plane) {
     crc_[plane] = crc32c(Bytes(pending.data(), pending.size()), crc_[plane]);
     pending.resize(shape_.chunk_rows * row_bytes_);  // the tail of the last chunk is zero
 
+    const bool plain = !shape_.packed && rows == shape_.chunk_rows;
     std::vector<uint8_t> packed;
-    if (!pack(Bytes(pending.data(), pending.size()), type_size_, &packed))
+    if (!plain && !pack(Bytes(pending.data(), pending.size()), type_size_, &packed))
         refuse("cannot compress", name_, ErrorKind::system);
 
     // The tail's extent is exact at once: cutting it later would make HDF5 rewrite the chunk.
@@ -221,9 +223,11 @@ void Grower::write_chunk(size_t plane) {
         check(H5Dset_extent(dataset_.get(), extent), "cannot grow a dataset", name_);
     }
     const hsize_t offset[3] = {written_[plane], shape_.planes != 0 ? plane : 0, 0};
-    check(H5Dwrite_chunk(dataset_.get(), H5P_DEFAULT, 0, offset, packed.size(), packed.data()),
+    const std::vector<uint8_t>& stored = plain ? pending : packed;
+    check(H5Dwrite_chunk(dataset_.get(), H5P_DEFAULT, plain ? kNoFilter : 0, offset, stored.size(),
+                         stored.data()),
           "cannot write", name_);
-    bytes_ += packed.size();
+    bytes_ += stored.size();
     written_[plane] += rows;
     pending.clear();
 }

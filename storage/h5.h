@@ -149,6 +149,7 @@ class Grower {
         size_t planes = 0;  // 0: the dataset has no such dimension
         size_t inner = 0;   // 0: likewise
         size_t chunk_rows = 1024;
+        bool packed = true;  // false: full chunks are stored as they are, to be read without unpacking
     };
     Grower() = default;
     Grower(hid_t group, const std::string& name, hid_t type, const Shape& shape);
@@ -191,6 +192,7 @@ void write_table(hid_t group, const std::string& name, const std::vector<Column>
 
 // --- reading ---
 Id open_file(const std::string& path);
+int descriptor(hid_t file);  // of the operating system; -1 when there is none
 bool has(hid_t parent, const std::string& name);
 Id open_group(hid_t parent, const std::string& name);
 Id open_dataset(hid_t parent, const std::string& name);

@@ -166,6 +166,12 @@ Id open_file(const std::string& path) {
     return Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), "cannot open it as HDF5", path);
 }
 
+int descriptor(hid_t file) {
+    void* handle = nullptr;
+    if (H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) < 0 || handle == nullptr) return -1;
+    return *static_cast<int*>(handle);
+}
+
 bool has(hid_t parent, const std::string& name) {
     return H5Lexists(parent, name.c_str(), H5P_DEFAULT) > 0;
 }

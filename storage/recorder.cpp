@@ -1,6 +1,11 @@
 #include "storage/recorder.h"
 
+#include <semaphore.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -19,10 +24,36 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 // Handed over at most 100 ms before: with room for a busy machine to be late.
-constexpr auto kWriteEvery = std::chrono::milliseconds(70);
+constexpr auto kWriteEvery = std::chrono::milliseconds(65);
 constexpr auto kSyncEvery = std::chrono::milliseconds(1000);
+constexpr int kBuildTicks =
+    5;  // seconds: the file has time, many events at once cost less than each as it comes
 constexpr size_t kBuildEvents = 1000;
 constexpr size_t kBatchBytes = 4u << 20;  // taken from the queue at once
+constexpr int kBuilderNice = 5;           // packing is never more urgent than what it packs
+
+// Three threads, so that neither packing nor a disk that syncs for seconds delays a write: one empties the
+// queue into the journal, one builds the file from what the journal has, one syncs the journal.
+// What the journal's thread sleeps on. A condition variable takes its mutex back as contended, which costs
+// a second system call each time.
+class Waker {
+  public:
+    Waker() { ::sem_init(&semaphore_, 0, 0); }
+    ~Waker() { ::sem_destroy(&semaphore_); }
+    Waker(const Waker&) = delete;
+    Waker& operator=(const Waker&) = delete;
+    void wake() { ::sem_post(&semaphore_); }
+    void wait(std::chrono::nanoseconds most) {
+        const auto when = (Clock::now() + most).time_since_epoch();
+        const int64_t ns = std::chrono::duration_cast<std::chrono::nanoseconds>(when).count();
+        const timespec deadline{time_t(ns / 1'000'000'000), long(ns % 1'000'000'000)};
+        while (::sem_clockwait(&semaphore_, CLOCK_MONOTONIC, &deadline) != 0 && errno == EINTR) {
+        }
+    }
+
+  private:
+    sem_t semaphore_;
+};
 
 class Recorder : public SessionWriter {
   public:
@@ -36,6 +67,7 @@ class Recorder : public SessionWriter {
           file_(std::move(file)),
           started_(Clock::now()),
           sync_thread_([this] { keep_synced(); }),
+          build_thread_([this] { keep_built(); }),
           thread_([this] { run(); }) {}
 
     ~Recorder() override {
@@ -47,6 +79,7 @@ class Recorder : public SessionWriter {
 
     void append(Event event) override {
         const size_t bytes = event_bytes(event);
+        size_t before = 0;
         {
             const std::lock_guard<std::mutex> held(mutex_);
             if (stopping_) return;
@@ -58,10 +91,11 @@ class Recorder : public SessionWriter {
             }
             if (block != nullptr) report_lost((*block)->stream);
             queue_.push_back(std::move(event));
+            before = queued_bytes_;
             queued_bytes_ += bytes;
         }
         // The thread wakes by itself in time; only a batch's worth is reason to wake it early.
-        if (queued_bytes_.load(std::memory_order_relaxed) > kBatchBytes) wake_.notify_one();
+        if (before <= kBatchBytes && before + bytes > kBatchBytes) wake_.wake();
     }
 
     std::optional<Error> take_error() override {
@@ -84,7 +118,8 @@ class Recorder : public SessionWriter {
         const Error kept{ErrorKind::system,
                          "the recording is not finished; everything recorded is kept in " + journal, path_,
                          "free some space, then run: lockstep session repair " + path_};
-        if (journal_->buffered() != 0) {
+        // The space that the file being built gave back may be all that was missing.
+        if (journal_->buffered() != 0 && (!journal_->flush() || !journal_->sync())) {
             Error lost = kept;
             lost.what = "the last " + std::to_string(journal_->buffered()) +
                         " bytes could not be written; everything before them is kept in " + journal;
@@ -146,14 +181,18 @@ class Recorder : public SessionWriter {
                     report_lost(lost_.begin()->first);
             }
         }
-        wake_.notify_one();
+        wake_.wake();
         if (thread_.joinable()) thread_.join();
+        end(&build_mutex_, &build_ends_, &build_wake_, &build_thread_);
+        end(&sync_mutex_, &sync_ends_, &sync_wake_, &sync_thread_);
+    }
+    static void end(std::mutex* mutex, bool* ends, std::condition_variable* wake, std::thread* thread) {
         {
-            const std::lock_guard<std::mutex> held(sync_mutex_);
-            sync_ends_ = true;
+            const std::lock_guard<std::mutex> held(*mutex);
+            *ends = true;
         }
-        sync_wake_.notify_one();
-        if (sync_thread_.joinable()) sync_thread_.join();
+        wake->notify_one();
+        if (thread->joinable()) thread->join();
     }
 
     // A disk may take seconds to sync; what comes meanwhile must be written all the same.
@@ -179,86 +218,96 @@ class Recorder : public SessionWriter {
         // The name goes first, so that closing cannot fill the disk further.
         remove_file(building_path(path_));
         file_.reset();
+        give_up_ = given_up_ = true;
     }
 
+    // --- the journal's thread ---
     void run() {
         std::deque<Event> batch;
         auto synced = Clock::now();
         bool dirty = false;
+        int ticks = 0;
         for (;;) {
             bool last = false;
+            size_t bytes = 0;
+            wake_.wait(kWriteEvery);
             {
-                std::unique_lock<std::mutex> held(mutex_);
-                if (!stopping_ && queued_bytes_ <= kBatchBytes) wake_.wait_for(held, kWriteEvery);
+                const std::lock_guard<std::mutex> held(mutex_);
                 last = stopping_;
                 // While the disk refuses, events wait in the queue, whose bound counts what is lost.
                 if (journal_->buffered() == 0 || last) {
                     batch.swap(queue_);
-                    queued_bytes_ = 0;
+                    std::swap(bytes, queued_bytes_);
                 }
             }
             for (const Event& event : batch)
                 journal_->add(event);
             if (last) journal_->add(RecordKind::end, {});
             const bool wrote = journal_->buffered() != 0;
-            if (auto ok = journal_->flush(); !ok) {
-                on_full(ok.error());
-                // The space that the built file gave back may be all it takes.
-                if (journal_->flush()) dirty = true;
-            } else {
+            if (auto ok = journal_->flush(); ok) {
                 dirty = dirty || wrote;
+            } else {
+                on_full(ok.error());
             }
             const bool tick = last || Clock::now() - synced >= kSyncEvery;
-            count(batch);
-            std::move(batch.begin(), batch.end(), std::back_inserter(journalled_));
-            batch.clear();
-            // The file has time: a second's events at once cost less than each as it comes.
-            if (tick || journalled_.size() > kBuildEvents) build();
+            ticks += tick ? 1 : 0;
+            hand_on(&batch, bytes, last || (tick && ticks % kBuildTicks == 0));
+            if (tick) {
+                synced = Clock::now();
+                watch_space();
+            }
             if (dirty && tick) {
                 {
                     const std::lock_guard<std::mutex> held(sync_mutex_);
                     sync_wanted_ = true;
                 }
                 sync_wake_.notify_one();
-                synced = Clock::now();
                 dirty = false;
-                watch_space();
             }
             if (last) return;
         }
     }
 
-    // Adds what the journal has to the file.
-    void build() {
-        for (const Event& event : journalled_) {
-            if (!file_) break;
-            if (auto ok = file_->add(event); !ok) {
-                alarm(Error{ErrorKind::system,
-                            "the file cannot be built for now (" + ok.error().what +
-                                "); the recording goes on in its journal",
-                            path_, "free some space"});
-                discard_file();
-            }
-        }
-        journalled_.clear();
-    }
-
     void on_full(const Error& error) {
-        if (file_) discard_file();
+        give_up();  // the space that the file being built gives back may be all it takes
         alarm(Error{ErrorKind::system,
                     "the recording cannot be written (" + error.what + "); it waits in memory",
                     journal_path(path_), "free some space now"});
     }
 
+    void give_up() {
+        {
+            const std::lock_guard<std::mutex> held(build_mutex_);
+            give_up_ = true;
+        }
+        build_wake_.notify_one();
+    }
+
+    void hand_on(std::deque<Event>* batch, size_t bytes, bool now) {
+        bool wake = false;
+        {
+            const std::lock_guard<std::mutex> held(build_mutex_);
+            std::move(batch->begin(), batch->end(), std::back_inserter(journalled_));
+            journalled_bytes_ += bytes;
+            wake = now || journalled_.size() > kBuildEvents || journalled_bytes_ > kBatchBytes;
+            build_wanted_ = build_wanted_ || wake;
+            if (journalled_bytes_ > limits_.queue_bytes) give_up_ = true;  // it is built at the end
+            wake = wake || wants_discard();
+        }
+        batch->clear();
+        if (wake) build_wake_.notify_one();
+    }
+
     void watch_space() {
         const uint64_t space = free_space(path_);
-        if (file_ && space < limits_.reserve_bytes) {
+        if (!given_up_ && space < limits_.reserve_bytes) {
             alarm(Error{ErrorKind::system,
                         "the disk is almost full; the recording goes on in its journal only", path_,
                         "free some space"});
-            discard_file();
+            give_up();
         }
         const std::lock_guard<std::mutex> held(mutex_);
+        statistics_.bytes = journal_->size() + built_bytes_;
         const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
         if (space == UINT64_MAX || seconds < 2 || statistics_.bytes == 0) return;
         statistics_.seconds_to_full = double(space) * seconds / double(statistics_.bytes);
@@ -267,40 +316,78 @@ class Recorder : public SessionWriter {
                 "the disk will be full in " + std::to_string(int(statistics_.seconds_to_full / 60)) + " min";
     }
 
+    // --- the builder's thread ---
+    void keep_built() {
+        (void)::setpriority(PRIO_PROCESS, id_t(::gettid()), kBuilderNice);
+        std::deque<Event> batch;
+        for (;;) {
+            bool last = false;
+            {
+                std::unique_lock<std::mutex> held(build_mutex_);
+                build_wake_.wait(held, [this] { return build_wanted_ || build_ends_ || wants_discard(); });
+                last = build_ends_;
+                build_wanted_ = false;
+                batch.swap(journalled_);
+                journalled_bytes_ = 0;
+            }
+            if (wants_discard()) discard_file();
+            for (const Event& event : batch) {
+                if (!file_ || give_up_) break;
+                if (auto ok = file_->add(event); !ok) {
+                    alarm(Error{ErrorKind::system,
+                                "the file cannot be built for now (" + ok.error().what +
+                                    "); the recording goes on in its journal",
+                                path_, "free some space"});
+                    give_up_ = true;
+                }
+            }
+            if (wants_discard()) discard_file();
+            count(batch);
+            batch.clear();
+            if (last) return;
+        }
+    }
+    bool wants_discard() const { return give_up_ && !given_up_; }
+
     void count(const std::deque<Event>& batch) {
         uint64_t samples = 0;
         for (const Event& event : batch)
             if (const auto* block = std::get_if<std::shared_ptr<const Block>>(&event))
                 samples += (*block)->counts.size();
-        const uint64_t bytes = journal_->size() + (file_ ? file_->bytes() : 0);
+        built_bytes_ = file_ ? file_->bytes() : 0;
         const std::lock_guard<std::mutex> held(mutex_);
         statistics_.events += batch.size();
         statistics_.samples += samples;
-        statistics_.bytes = bytes;
     }
 
     const std::string path_;
     const RecorderLimits limits_;
-    // The storage thread's, and finish()'s after it ended.
-    std::unique_ptr<JournalWriter> journal_;
+    std::unique_ptr<JournalWriter> journal_;  // its thread's, and finish()'s after that ended
     std::unique_ptr<FileLock> lock_;
-    std::unique_ptr<SessionFile> file_;
-    std::vector<Event> journalled_;  // not yet in the file
+    std::unique_ptr<SessionFile> file_;  // the builder's, likewise
     const Clock::time_point started_;
     bool finished_ = false;
 
     mutable std::mutex mutex_;
-    std::condition_variable wake_;
+    Waker wake_;
     std::deque<Event> queue_;
-    std::atomic<size_t> queued_bytes_{0};
+    size_t queued_bytes_ = 0;
     std::map<int, std::vector<Gap>> lost_;  // per stream, not yet queued as gaps
     bool stopping_ = false;
     std::optional<Error> error_;
     WriterStatistics statistics_;
+    std::mutex build_mutex_;
+    std::condition_variable build_wake_;
+    std::deque<Event> journalled_;  // not yet in the file
+    size_t journalled_bytes_ = 0;
+    bool build_wanted_ = false, build_ends_ = false;
+    // The file is to be given up, and is; finish() builds it again.
+    std::atomic<bool> give_up_{false}, given_up_{false};
+    std::atomic<uint64_t> built_bytes_{0};
     std::mutex sync_mutex_;
     std::condition_variable sync_wake_;
     bool sync_wanted_ = false, sync_ends_ = false;
-    std::thread sync_thread_, thread_;  // last: they use all of the above
+    std::thread sync_thread_, build_thread_, thread_;  // last: they use all of the above
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Writes a live session (acquisition/session_store.h, SessionWriter). append() queues; one storage
-// thread writes NAME.h5.journal first, within 100 ms, and builds NAME.h5.tmp beside it; finish()
+// Writes a live session (acquisition/session_store.h, SessionWriter). append() queues; one thread writes
+// NAME.h5.journal first, within 100 ms, another one builds NAME.h5.tmp from what it wrote; finish()
 // verifies that file, gives it its name and only then removes the journal. Whatever ends the program
 // in between, `lockstep session repair` makes the session from the journal.
 #pragma once

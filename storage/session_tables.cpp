@@ -6,6 +6,7 @@
 #include "storage/event_source.h"
 #include "storage/label_editor.h"
 #include "storage/row_cursor.h"
+#include "storage/worker.h"
 
 namespace lockstep::storage {
 
@@ -31,7 +32,7 @@ Label label_of(const h5::Table& t, size_t i, const std::string& side) {
 
 SessionTables::SessionTables(const std::string& path_given) : path(path_given) {
     file = h5::open_file(path);
-    h5::check_structure(file.get(), path);
+    if (!is_checked(h5::descriptor(file.get()))) h5::check_structure(file.get(), path);
     load_header();
     load_segments();
     load_streams();

@@ -8,6 +8,7 @@ namespace lockstep::storage {
 namespace {
 
 constexpr double kRunSeconds = 60;
+constexpr uint32_t kPlainLevel = 4096;  // what a first look at a long session reads
 
 // A minute of one channel, at most 32 Ki rows: as far back as deflate sees (storage/pack.h), and a chunk
 // stays under 128 KiB.
@@ -54,7 +55,8 @@ StreamWriter::StreamWriter(hid_t acquisition, const std::string& name, int index
     gaps_ = h5::Grower(group_.get(), "gaps", row_type<GapRow>().get(), {0, 0, 256});
     const h5::Id overview = h5::create_group(group_.get(), "overview");
     for (size_t i = 0; i < levels_.size(); ++i) {
-        levels_[i].out = h5::Grower(overview.get(), std::to_string(kLevels[i]), type, {channels, 2, 1024});
+        levels_[i].out = h5::Grower(overview.get(), std::to_string(kLevels[i]), type,
+                                    {channels, 2, 1024, kLevels[i] < kPlainLevel});
         levels_[i].bins.resize(channels);
     }
 

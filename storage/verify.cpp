@@ -155,6 +155,7 @@ Result<std::vector<std::string>> verify(const std::string& path, Depth depth) {
     Problems problems;
     auto checked = h5::guard(path, [&] {
         const h5::Id file = h5::open_file(path);
+        h5::check_structure(file.get(), path);
         const h5::Id root = h5::open_group(file.get(), "/");
         check_group(root.get(), "", &problems);
         const h5::Id acquisition = h5::open_group(file.get(), "acquisition");

@@ -75,11 +75,14 @@ pid_t spawn(const std::string& program, const std::vector<std::string>& words, i
 
 // What tells one state of a file from another.
 using Identity = std::array<int64_t, 7>;
+Identity identity_of(const struct stat& s) {
+    return {int64_t(s.st_dev), int64_t(s.st_ino),         int64_t(s.st_size), int64_t(s.st_mtim.tv_sec),
+            s.st_mtim.tv_nsec, int64_t(s.st_ctim.tv_sec), s.st_ctim.tv_nsec};
+}
 bool identify(const std::string& path, Identity* out) {
     struct stat s {};
     if (::stat(path.c_str(), &s) != 0) return false;
-    *out = {int64_t(s.st_dev), int64_t(s.st_ino),         int64_t(s.st_size), int64_t(s.st_mtim.tv_sec),
-            s.st_mtim.tv_nsec, int64_t(s.st_ctim.tv_sec), s.st_ctim.tv_nsec};
+    *out = identity_of(s);
     return true;
 }
 
@@ -100,7 +103,7 @@ void remember(const Identity& identity) {
 }  // namespace
 
 Result<std::string> run_worker(const std::vector<std::string>& words, const std::string& path, int seconds) {
-    const auto program = find_worker();
+    auto program = find_worker();
     if (!program) return program;
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0)
@@ -150,6 +153,11 @@ Status check_in_worker(const std::string& path) {
         return fail(ErrorKind::usage, "the file changed while it was being opened", path, "try again");
     remember(before);
     return {};
+}
+
+bool is_checked(int descriptor) {
+    struct stat s {};
+    return ::fstat(descriptor, &s) == 0 && is_checked(identity_of(s));
 }
 
 void remember_own(const std::string& path) {

@@ -18,6 +18,7 @@ Result<std::string> run_worker(const std::vector<std::string>& words, const std:
 // change; what this process wrote itself counts as checked.
 Status check_in_worker(const std::string& path);
 void remember_own(const std::string& path);
+bool is_checked(int descriptor);  // the open file itself, whatever has its name now
 
 // The worker's side: an answer or an error as one line of JSON.
 std::string worker_answer(const Result<std::string>& result);

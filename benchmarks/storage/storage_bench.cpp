@@ -1,6 +1,7 @@
 // The recorder and the reader at work, one part a call, one JSON object on standard output:
 //   record PATH CHANNELS RATE SECONDS SPEED   signal A at SPEED times real time (0: as fast as it goes);
-//                                             processor time of the writer, the longest append(), the end
+//                                             processor time of the writer, the longest append(), the end;
+//                                             beside it a thread that does the same without a recorder
 //   feed PATH                                 the nominal streams in real time, until it is killed; a line of
 //                                             what was handed over after every append()
 //   read PATH                                 opening, the first overview, random 10 s
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -39,6 +41,53 @@ int complain(const Error& error) {
     return 3;
 }
 
+// How long a hand-over took. Wall time counts the scheduler's doings too; `blocked` counts only calls in
+// which the thread itself had to wait (a voluntary context switch).
+struct HandOver {
+    double longest = 0, blocked = 0;
+    std::vector<float> all;
+
+    template <typename F>
+    void time(F&& f) {
+        rusage before{}, after{};
+        getrusage(RUSAGE_THREAD, &before);
+        const auto start = Clock::now();
+        f();
+        const double took = since(start);
+        getrusage(RUSAGE_THREAD, &after);
+        longest = std::max(longest, took);
+        if (after.ru_nvcsw != before.ru_nvcsw) blocked = std::max(blocked, took);
+        all.push_back(float(took));
+    }
+};
+
+// The same rhythm and the same clock reads, with a plain list in the recorder's place.
+class Control {
+  public:
+    explicit Control(std::chrono::duration<double> every) : thread_([this, every] { run(every); }) {}
+    HandOver stop() {
+        stop_ = true;
+        thread_.join();
+        return std::move(times_);
+    }
+    double used() const { return used_; }  // processor seconds
+
+  private:
+    void run(std::chrono::duration<double> every) {
+        std::vector<Event> list;
+        for (auto due = Clock::now(); !stop_;) {
+            due += std::chrono::duration_cast<Clock::duration>(every);
+            std::this_thread::sleep_until(due);
+            times_.time([&] { list.emplace_back(Gap{}); });
+            used_ = cpu(CLOCK_THREAD_CPUTIME_ID);
+        }
+    }
+    std::atomic<double> used_{0};
+    std::atomic<bool> stop_{false};
+    HandOver times_;
+    std::thread thread_;
+};
+
 int record(const std::string& path, int channels, uint32_t rate, double seconds, double speed) {
     const auto signal = bench::signal_a(channels, rate, 1u << 18);
     // As a device would send it: about 28 blocks a second.
@@ -48,10 +97,13 @@ int record(const std::string& path, int channels, uint32_t rate, double seconds,
     if (!writer) return complain(writer.error());
     (*writer)->append(bench::started({info}));
     // The session's own label, prediction and clock events are few beside the samples.
-    double process0 = cpu(CLOCK_PROCESS_CPUTIME_ID), own0 = cpu(CLOCK_THREAD_CPUTIME_ID), from = 0;
+    double process0 = cpu(CLOCK_PROCESS_CPUTIME_ID), own0 = cpu(CLOCK_THREAD_CPUTIME_ID), from = 0,
+           control0 = 0;
     const auto t0 = Clock::now();
-    double longest = 0;
-    std::vector<float> appends;
+    HandOver appends, alone;
+    std::unique_ptr<Control> control;
+    if (speed > 0)
+        control = std::make_unique<Control>(std::chrono::duration<double>(batch / double(rate) / speed));
     const auto total = uint64_t(seconds * rate);
     for (uint64_t first = 0; first < total; first += batch) {
         Event event =
@@ -69,18 +121,17 @@ int record(const std::string& path, int channels, uint32_t rate, double seconds,
             from = double(first) / rate;
             process0 = cpu(CLOCK_PROCESS_CPUTIME_ID);
             own0 = cpu(CLOCK_THREAD_CPUTIME_ID);
+            control0 = control->used();
         }
-        const auto before = Clock::now();
-        (*writer)->append(std::move(event));
-        const double took = since(before);
-        longest = std::max(longest, took);
-        appends.push_back(float(took));
+        appends.time([&] { (*writer)->append(std::move(event)); });
     }
+    if (control) alone = control->stop();
     while ((*writer)->statistics().samples < total * uint64_t(channels) &&
            (*writer)->statistics().dropped_events == 0)
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
     const double wall = since(t0);
-    const double writing = cpu(CLOCK_PROCESS_CPUTIME_ID) - process0 - (cpu(CLOCK_THREAD_CPUTIME_ID) - own0);
+    const double writing = cpu(CLOCK_PROCESS_CPUTIME_ID) - process0 - (cpu(CLOCK_THREAD_CPUTIME_ID) - own0) -
+                           (control ? control->used() - control0 : 0);
     SegmentEnded end;
     end.reason = "stop";
     end.counted = true;
@@ -91,13 +142,15 @@ int record(const std::string& path, int channels, uint32_t rate, double seconds,
     const double finish_cpu0 = cpu(CLOCK_PROCESS_CPUTIME_ID);
     const auto finished = (*writer)->finish();
     if (!finished) return complain(finished.error());
-    std::sort(appends.begin(), appends.end());
+    std::sort(appends.all.begin(), appends.all.end());
     std::puts(json{{"samples", total * uint64_t(channels)},
                    {"wall_s", wall},
                    {"writer_cpu_s", writing},
                    {"counted_s", seconds - from},
-                   {"longest_append_ms", longest * 1e3},
-                   {"median_append_ms", appends[appends.size() / 2] * 1e3},
+                   {"longest_append_ms", appends.longest * 1e3},
+                   {"longest_blocked_ms", appends.blocked * 1e3},
+                   {"longest_control_ms", alone.longest * 1e3},
+                   {"median_append_ms", appends.all[appends.all.size() / 2] * 1e3},
                    {"finish_s", since(finish0)},
                    {"finish_cpu_s", cpu(CLOCK_PROCESS_CPUTIME_ID) - finish_cpu0},
                    {"dropped", (*writer)->statistics().dropped_events}}

@@ -71,6 +71,39 @@ TEST_F(Storage, PyramidAgreesWithTheRows) {
     }
 }
 
+// Long enough that the coarse levels have whole chunks, which are stored unpacked.
+TEST_F(Storage, TheCoarsePyramidOfALongSession) {
+    const StreamInfo info = synthetic::stream("slow", SampleType::int16, 2, 250, 4096);
+    SegmentStarted started;
+    started.reason = "start";
+    started.info.streams = {info};
+    started.streams = {0};
+    std::vector<Event> events = {started};
+    const uint64_t bins = 1024 + 50;
+    const auto value = [](uint64_t bin, size_t c) { return int32_t(bin * 7 + c) - 4000; };
+    for (uint64_t bin = 0; bin < bins; ++bin) {
+        auto block = std::make_shared<Block>();
+        block->first = bin * 4096;
+        block->count = 4096;
+        block->channels = 2;
+        block->counts.assign(size_t(4096) * 2, 0);
+        for (size_t i = 0; i < block->counts.size(); ++i)
+            block->counts[i] = value(bin, i % 2) + int32_t(i == 100 || i == 101);
+        events.emplace_back(std::shared_ptr<const Block>(std::move(block)));
+    }
+    const std::string path = record("a.h5", events);
+    auto session = open_session(path);
+    ASSERT_TRUE(session);
+    std::vector<MinMax> got(size_t(bins) * 2);
+    ASSERT_TRUE((*session)->read_overview(0, 4096, 0, bins, got.data()));
+    for (uint64_t bin = 0; bin < bins; ++bin)
+        for (size_t c = 0; c < 2; ++c) {
+            ASSERT_EQ(got[bin * 2 + c].min, value(bin, c)) << bin;
+            ASSERT_EQ(got[bin * 2 + c].max, value(bin, c) + 1) << bin;
+        }
+    expect_in_order(path);
+}
+
 TEST_F(Storage, SamplesThatDoNotFitTheirStreamBecomeAGap) {
     auto events = synthetic::events(2, 5, 0);
     for (Event& event : events)
