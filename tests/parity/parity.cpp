@@ -1,9 +1,10 @@
 // The same plans on the same inputs, on any machine: a hash of every tensor, one line each. Runs hosted
-// (main with the file of plans) or bare (LOCKSTEP_BARE: plans loaded at LOCKSTEP_PLANS, semihosting).
+// (main with the file of plans and, if wanted, a kernel set's name) or bare (LOCKSTEP_BARE: plans loaded at LOCKSTEP_PLANS, semihosting).
 //
 //   plans file: u32 count, then for each u32 bytes, padded to 16, and its bytes, padded to 16
 //   output:     PLAN STAGE HASH ...; kernels cases N fast N wrong N first N HASH
 #include "models/core/engine.h"
+#include "models/core/kernels/sets.h"
 #include "tests/parity/kernel_cases.h"
 
 #ifdef LOCKSTEP_BARE
@@ -137,8 +138,18 @@ void firmware_main() {
     }
 }
 #else
+// Status 3: this processor does not have the named set.
 int main(int argc, char** argv) {
     if (argc < 2) return 2;
+#if defined(LOCKSTEP_KERNEL_SETS)
+    if (argc > 2) {
+        const kernels::Set* wanted = nullptr;
+        for (const kernels::Set* set : kernels::all_sets())
+            if (strcmp(set->name, argv[2]) == 0 && set->supported()) wanted = set;
+        if (wanted == nullptr) return 3;
+        kernels::chosen_set = wanted;
+    }
+#endif
     std::ifstream in(argv[1], std::ios::binary);
     const std::vector<char> file{std::istreambuf_iterator<char>(in), {}};
     if (file.size() < 16) return 2;

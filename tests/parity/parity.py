@@ -2,7 +2,8 @@
 
   tests/parity/parity.py [--short] [MACHINE...]
 
-Machines: the host's reference and fast kernels, Cortex-M3, M4F, M7, M33 and M55 (QEMU system machines, bare), RV32
+Machines: the host's reference and each of its kernel sets that this processor has (AVX-VNNI also where only the
+same instruction of AVX512 is there, in that encoding), Cortex-M3, M4F, M7, M33 and M55 (QEMU system machines, bare), RV32
 (QEMU virt, bare) and AArch64 (QEMU user). Each also runs random layers through its kernels and the plain reference
 and compares the bytes. Exit 1 when anything differs; the first differing layer is named."""
 import argparse
@@ -25,7 +26,8 @@ RV32 = ["riscv64-unknown-elf-g++", "-march=rv32imac", "-mabi=ilp32", "-mcmodel=m
 # The boards of embedded_target; the plans go to the upper half of their RAM.
 BOARDS = {"m3": "mps2-an385", "m4f": "mps2-an386", "m7": "mps2-an500", "m33": "mps2-an505",
           "m55": "mps3-an547"}
-MACHINES = ["host-reference", "host", *BOARDS, "rv32", "aarch64"]
+HOST_SETS = ["avx2", "avx-vnni", "avx512-vnni"]
+MACHINES = ["host-reference", *HOST_SETS, *BOARDS, "rv32", "aarch64"]
 RV32_LINK = """ENTRY(_start) SECTIONS { . = 0x80000000;
   .text : { *(.start) *(.text*) *(.rodata*) *(.srodata*) } .data : { *(.data*) *(.sdata*) }
   .bss : { *(.sbss*) *(.bss*) *(COMMON) } . = ALIGN(16); . += 0x20000; stack_top = .; }
@@ -110,8 +112,24 @@ def run_machine(machine, plans, cases):
         return run_rv32(plans, cases)
     if machine == "aarch64":
         return run("qemu-aarch64", build(machine, ["aarch64-linux-gnu-g++"], [], ["-static"], cases), plans)
-    compiler = ["g++"] + (["-DLOCKSTEP_REFERENCE_ONLY"] if machine == "host-reference" else [])
-    return run(build(machine, compiler, [], [], cases), plans)
+    if machine == "host-reference":
+        return run(build(machine, ["g++", "-DLOCKSTEP_REFERENCE_ONLY"], [], [], cases), plans)
+    other_encoding = ["-DLOCKSTEP_AVX_VNNI_AS_AVX512"] if machine == "avx-vnni" and "avx_vnni" not in cpu() else []
+    return run(build(machine, ["g++", *other_encoding], [], [], cases), plans, machine)
+
+
+def cpu():
+    """Flags of this processor."""
+    try:
+        return re.search(r"^flags.*", open("/proc/cpuinfo").read(), re.M)[0].split()
+    except (OSError, TypeError):
+        return []
+
+
+def here(machine):
+    """Whether this processor can run the machine's kernels."""
+    needs = {"avx2": ["avx2"], "avx-vnni": ["avx_vnni"], "avx512-vnni": ["avx512_vnni", "avx512vl"]}
+    return set(needs.get(machine, [])) <= set(cpu()) or (machine == "avx-vnni" and here("avx512-vnni"))
 
 
 def pack(models):
@@ -156,7 +174,9 @@ def main():
     models = ["imu", "eeg"] if args.short else ["ad01_int8", "kws_ref_model", "imu", "eeg"]
     plans, paths = pack(models if os.path.isdir(DATA) else [])
     cases = args.cases or (300 if args.short else 3000)
-    machines = args.machines or MACHINES
+    machines = args.machines or [m for m in MACHINES if here(m)]
+    for machine in set(MACHINES) - set(machines) if not args.machines else []:
+        print(f"{machine}: this processor does not have it")
     if "host-reference" not in machines:
         machines = ["host-reference", *machines]
 

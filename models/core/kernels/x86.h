@@ -1,0 +1,126 @@
+// What the kernel sets for x86-64 share: 256-bit vectors of AVX2. Include it once LOCKSTEP_TARGET is
+// defined.
+#pragma once
+
+#include <immintrin.h>
+
+#include "models/core/kernels/wide_conv2d.h"
+#include "models/core/kernels/wide_depthwise_conv2d.h"
+#include "models/core/kernels/wide_fully_connected.h"
+#include "models/core/kernels/wide_pool.h"
+
+namespace lockstep::model::kernels {
+namespace {
+
+// Four paired weights of four outputs, a row of four after the other.
+constexpr int8_t kUnpair[16] = {0, 4, 2, 6, 1, 5, 3, 7, 8, 12, 10, 14, 9, 13, 11, 15};
+
+struct Bytes32 {
+    using B = __m256i;
+    LOCKSTEP_WIDE static B load_bytes(const int8_t* p) {
+        return _mm256_loadu_si256(reinterpret_cast<const B*>(p));
+    }
+    LOCKSTEP_WIDE static void store_bytes(B v, int8_t* p) {
+        _mm256_storeu_si256(reinterpret_cast<B*>(p), v);
+    }
+    LOCKSTEP_WIDE static B all_bytes(int8_t v) { return _mm256_set1_epi8(v); }
+    LOCKSTEP_WIDE static B larger_bytes(B a, B b) { return _mm256_max_epi8(a, b); }
+    LOCKSTEP_WIDE static B smaller_bytes(B a, B b) { return _mm256_min_epi8(a, b); }
+
+    // 16 values of `source`, chosen by `from`.
+    LOCKSTEP_WIDE static void pick(const int8_t* source, const uint8_t* from, int16_t* to) {
+        const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(source));
+        const __m128i chosen = _mm_shuffle_epi8(v, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+        _mm256_storeu_si256(reinterpret_cast<B*>(to), _mm256_cvtepi8_epi16(chosen));
+    }
+    // The same value 16 times.
+    LOCKSTEP_WIDE static void fill(int32_t v, int16_t* to) {
+        _mm256_storeu_si256(reinterpret_cast<B*>(to), _mm256_set1_epi16(int16_t(v)));
+    }
+};
+
+struct Lanes8 : Bytes32 {
+    static constexpr size_t kLanes = 8;
+    using V = int32_t __attribute__((vector_size(32)));
+
+    LOCKSTEP_WIDE static V load(const void* p) { return V(_mm256_loadu_si256(static_cast<const __m256i*>(p))); }
+    LOCKSTEP_WIDE static V broadcast(const void* p) { return V(_mm256_set1_epi32(int32_t(load_word(p)))); }
+    LOCKSTEP_WIDE static V all(int32_t v) { return V(_mm256_set1_epi32(v)); }
+    LOCKSTEP_WIDE static V add(V a, V b) { return V(_mm256_add_epi32(__m256i(a), __m256i(b))); }
+    LOCKSTEP_WIDE static V subtract(V a, V b) { return V(_mm256_sub_epi32(__m256i(a), __m256i(b))); }
+    LOCKSTEP_WIDE static V larger(V a, V b) { return V(_mm256_max_epi32(__m256i(a), __m256i(b))); }
+    LOCKSTEP_WIDE static V smaller(V a, V b) { return V(_mm256_min_epi32(__m256i(a), __m256i(b))); }
+    LOCKSTEP_WIDE static V shift_left(V a, V n) { return V(_mm256_sllv_epi32(__m256i(a), __m256i(n))); }
+    LOCKSTEP_WIDE static bool any(V mask) { return _mm256_movemask_epi8(__m256i(mask)) != 0; }
+    LOCKSTEP_WIDE static V lanes_of_bytes(const int8_t* p) {
+        return V(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+    }
+    LOCKSTEP_WIDE static V quotient(V a, float n) {
+        return V(_mm256_cvttps_epi32(_mm256_div_ps(_mm256_cvtepi32_ps(__m256i(a)), _mm256_set1_ps(n))));
+    }
+
+    // round(x * m / 2^31), ties up, of m >= 0.
+    LOCKSTEP_WIDE static V high_multiply(V x, V m) {
+        const __m256i half = _mm256_set1_epi64x(1 << 30), odd_x = _mm256_srli_epi64(__m256i(x), 32),
+                      odd_m = _mm256_srli_epi64(__m256i(m), 32);
+        const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(__m256i(x), __m256i(m)), half);
+        const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(odd_x, odd_m), half);
+        return V(_mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_add_epi64(odd, odd), 0xaa));
+    }
+
+    // The lanes are within int8.
+    LOCKSTEP_WIDE static void store(V v, int8_t* out, size_t count) {
+        const __m128i low = _mm256_castsi256_si128(__m256i(v)), high = _mm256_extracti128_si256(__m256i(v), 1);
+        const __m128i halves = _mm_packs_epi32(low, high);
+        const __m128i bytes = _mm_packs_epi16(halves, halves);
+        if (count == kLanes) return _mm_storel_epi64(reinterpret_cast<__m128i*>(out), bytes);
+        int8_t some[16];
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(some), bytes);
+        memcpy(out, some, count);
+    }
+
+    // Depthwise: slots are what unpacking two 16-bit vectors makes of them, within each 128 bits.
+    static constexpr size_t channel_of(size_t slot) {
+        return slot % kLanes / 4 * 8 + slot / kLanes * 4 + slot % 4;
+    }
+    static constexpr size_t weight_at(size_t slot, size_t tap) { return 2 * slot + tap; }
+    LOCKSTEP_WIDE static void two_taps(const int16_t* first, const int16_t* second, const int16_t* w, V* acc) {
+        const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first));
+        const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(second));
+        const auto* weights = reinterpret_cast<const __m256i*>(w);
+        acc[0] = add(acc[0], V(_mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), weights[0])));
+        acc[1] = add(acc[1], V(_mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), weights[1])));
+    }
+    LOCKSTEP_WIDE static void store_two(V a, V b, int8_t* out, size_t count) {
+        const __m256i halves = _mm256_packs_epi32(__m256i(a), __m256i(b));  // the slots' order undone
+        const __m128i bytes =
+            _mm_packs_epi16(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+        if (count == 16) return _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
+        int8_t some[16];
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(some), bytes);
+        memcpy(out, some, count);
+    }
+
+    // Sums of each of four vectors.
+    LOCKSTEP_WIDE static void totals(const V* v, int32_t* sum) {
+        const __m256i ab = _mm256_hadd_epi32(__m256i(v[0]), __m256i(v[1]));
+        const __m256i cd = _mm256_hadd_epi32(__m256i(v[2]), __m256i(v[3]));
+        const __m256i all_four = _mm256_hadd_epi32(ab, cd);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(sum),
+                         _mm_add_epi32(_mm256_castsi256_si128(all_four), _mm256_extracti128_si256(all_four, 1)));
+    }
+};
+
+template <typename L>
+constexpr Set kernel_set(const char* name, bool (*supported)()) {
+    return {name,
+            supported,
+            Conv2d<L>::run,
+            Depthwise<L>::run,
+            FullyConnected<L>::run,
+            wide_pool<L, Max>,
+            wide_pool<L, Average>};
+}
+
+}  // namespace
+}  // namespace lockstep::model::kernels

@@ -1,0 +1,76 @@
+// AVX-VNNI: products of unsigned by signed bytes, four a lane.
+#if defined(__x86_64__) && !defined(LOCKSTEP_REFERENCE_ONLY)
+#include <cpuid.h>
+
+// For tests on processors that have this instruction in its other encoding only.
+#if defined(LOCKSTEP_AVX_VNNI_AS_AVX512)
+#define LOCKSTEP_TARGET __attribute__((target("avx2,avx512vl,avx512vnni")))
+#define LOCKSTEP_DOT _mm256_dpbusd_epi32
+#else
+#define LOCKSTEP_TARGET __attribute__((target("avx2,avxvnni")))
+#define LOCKSTEP_DOT _mm256_dpbusd_avx_epi32
+#endif
+#include "models/core/kernels/x86.h"
+
+namespace lockstep::model::kernels {
+namespace {
+
+struct AvxVnni : Lanes8 {
+    using X = uint8_t;
+    static constexpr int32_t kOffset = 128;
+    static constexpr size_t kTaps = 4;
+    static constexpr int kCells = 6;
+
+    LOCKSTEP_WIDE static V mac(V acc, V x, V w) {
+        return V(LOCKSTEP_DOT(__m256i(acc), __m256i(x), __m256i(w)));
+    }
+    LOCKSTEP_WIDE static void widen(const int8_t* from, size_t n, uint8_t* to) {
+        size_t i = 0;
+        const __m256i offset = _mm256_set1_epi8(-128);
+        for (; i + 32 <= n; i += 32) {
+            const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_xor_si256(v, offset));
+        }
+        for (; i < n; ++i)
+            to[i] = uint8_t(from[i] + 128);
+    }
+    LOCKSTEP_WIDE static void spread(const uint32_t* four, size_t, uint32_t* to) {
+        memcpy(to, four, 4 * kLanes);
+    }
+
+    using E = int8_t;
+    static constexpr size_t kRowStep = 32, kPairsStep = 8;
+    LOCKSTEP_WIDE static V row_step(V acc, const E* x, const int8_t* w) {
+        return mac(acc, V(__m256i(load(w)) ^ _mm256_set1_epi8(-128)), load(x));
+    }
+    // An even output's weights have their offset of 128 already.
+    LOCKSTEP_WIDE static V pairs_step(V acc, const E* x, const int8_t* w) {
+        const __m256i order =
+            _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kUnpair)));
+        const __m256i odd = _mm256_set1_epi64x(int64_t(0x8080808000000000));
+        return mac(acc, V(_mm256_xor_si256(_mm256_shuffle_epi8(__m256i(load(w)), order), odd)), load(x));
+    }
+    LOCKSTEP_WIDE static void paired_totals(V v, int32_t* sum) {
+        const __m128i low = _mm256_castsi256_si128(__m256i(v)), high = _mm256_extracti128_si256(__m256i(v), 1);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(sum), _mm_add_epi32(low, high));
+    }
+};
+
+bool supported() {
+    __builtin_cpu_init();
+#if defined(LOCKSTEP_AVX_VNNI_AS_AVX512)
+    return __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
+#else
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __builtin_cpu_supports("avx2") != 0 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 &&
+           (a >> 4 & 1) != 0;
+#endif
+}
+
+}  // namespace
+
+extern const Set kAvxVnni;
+const Set kAvxVnni = kernel_set<AvxVnni>("avx-vnni", supported);
+
+}  // namespace lockstep::model::kernels
+#endif
