@@ -34,7 +34,7 @@ class Cases {
     Result run(uint32_t wanted) {
         random_ = Random();  // a bare machine may not have run constructors
         while (result_.cases < wanted) {
-            const uint32_t kind = random_.next() % 5;
+            const uint32_t kind = random_.next() % 6;
             if (kind == 0)
                 convolution(kConv2d, reference_conv2d, false);
             else if (kind == 1)
@@ -43,8 +43,10 @@ class Cases {
                 dense();
             else if (kind == 3)
                 pool(kMaxPool, reference_max_pool);
-            else
+            else if (kind == 4)
                 pool(kAveragePool, reference_average_pool);
+            else
+                quantise();
         }
         return result_;
     }
@@ -156,6 +158,20 @@ class Cases {
         compare(op, reference, x, y, sizeof p);
     }
 
+    void quantise() {
+        Tensor x = tensor(1, 1, random_.in(1, 150), input_), y = tensor(1, 1, x.dim[3], output_);
+        x.type = ElementType::float32;
+        y.scale = float(random_.in(1, 4000)) / 65536.0f;
+        float values[150];
+        for (float& v : values) {
+            // Ties, what is far outside, and what is no number, too.
+            const float near = y.scale * (float(random_.in(-600, 600)) / 2.0f);
+            const uint32_t bits = random_.next();
+            memcpy(&v, random_.one_in(5) ? static_cast<const void*>(&bits) : &near, 4);
+        }
+        prepared(kQuantise, reference_quantise, x, y, 0, [&] { memcpy(input_, values, x.bytes()); });
+    }
+
     static bool taken(uint16_t code, const OperatorContext& c) {
         switch (code) {
             case kOpConv2d:
@@ -166,12 +182,20 @@ class Cases {
                 return kernels::fully_connected(c);
             case kOpMaxPool:
                 return kernels::max_pool(c);
+            case kOpQuantise:
+                return kernels::quantise(c);
             default:
                 return kernels::average_pool(c);
         }
     }
 
     void compare(const Operator& op, Eval reference, const Tensor& x, Tensor& y, size_t bytes) {
+        prepared(op, reference, x, y, bytes, [&] { fill(input_, x.bytes()); });
+    }
+
+    template <typename Fill>
+    void prepared(const Operator& op, Eval reference, const Tensor& x, Tensor& y, size_t bytes,
+                  Fill fill_input) {
         if (x.bytes() > sizeof input_ || y.bytes() > sizeof output_) return;
         OperatorContext c;
         c.input_count = 1;
@@ -179,7 +203,7 @@ class Cases {
         c.output = &y;
         c.params = Bytes(params_, bytes);
         c.scratch = MutableBytes(scratch_, random_.one_in(8) ? 0 : sizeof scratch_);
-        fill(input_, x.bytes());
+        fill_input();
         if (op.prepare(c) != Code::ok) return;
         memset(scratch_, 0x5a, sizeof scratch_);  // what is read without having been written shows
         memset(output_, 0x33, sizeof output_);

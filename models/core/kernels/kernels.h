@@ -16,6 +16,14 @@ namespace lockstep::model::kernels {
 #define LOCKSTEP_ONE_KERNEL_SET 1
 #endif
 
+#if defined(LOCKSTEP_KERNEL_SETS)
+bool quantise(const OperatorContext& c);
+#else
+inline bool quantise(const OperatorContext&) {
+    return false;
+}
+#endif
+
 #if defined(LOCKSTEP_KERNEL_SETS) || defined(LOCKSTEP_ONE_KERNEL_SET)
 bool conv2d(const OperatorContext& c);
 bool depthwise_conv2d(const OperatorContext& c);

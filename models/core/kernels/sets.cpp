@@ -42,6 +42,9 @@ bool max_pool(const OperatorContext& c) {
 bool average_pool(const OperatorContext& c) {
     return chosen_set != nullptr && chosen_set->average_pool(c);
 }
+bool quantise(const OperatorContext& c) {
+    return chosen_set != nullptr && chosen_set->quantise(c);
+}
 
 }  // namespace lockstep::model::kernels
 

@@ -15,6 +15,7 @@ struct Set {
     bool (*fully_connected)(const OperatorContext& c);
     bool (*max_pool)(const OperatorContext& c);
     bool (*average_pool)(const OperatorContext& c);
+    bool (*quantise)(const OperatorContext& c);
 };
 
 // Every set of this build, the best first.

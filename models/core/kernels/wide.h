@@ -32,48 +32,73 @@ inline uint32_t load_word(const void* p) {
     return v;
 }
 
-// Rescaling and output bounds of a block of channels, in the order of the lanes.
+// The first `count` of a vector's int32; the others are `otherwise`.
+template <typename L>
+LOCKSTEP_WIDE typename L::V load_some(const int32_t* p, size_t count, int32_t otherwise) {
+    if (count >= L::kLanes) return L::load(p);
+    alignas(64) int32_t some[L::kLanes];
+    for (size_t i = 0; i < L::kLanes; ++i)
+        some[i] = i < count ? p[i] : otherwise;
+    return L::load(some);
+}
+
+// Rescaling and output bounds of up to two vectors of channels.
 template <typename L>
 struct Scales {
     using V = typename L::V;
-    V multiplier[2], left[2], right[2], exact[2], low, high;
+    V multiplier[2], odd[2];  // odd: what high_multiply_small() takes for its odd lanes
+    V shift[2];               // to the right
+    V bump[2];                // a half and the zero point, before that shift
+    V left[2], exact[2];      // exact: all ones where there is no shift to the right
+    V low, high;
     int32_t zero_point;
-    bool lefts = false;  // whether any factor is one half or more
+    bool small;   // the short way below is exact
+    bool lefts;   // whether any factor is one half or more
+    bool clamps;  // whether the output is bounded within int8
 
-    LOCKSTEP_WIDE void bound(const Tensor& y, const ClampParams& clamp) {
+    LOCKSTEP_WIDE void bound(const Tensor& y, const ClampParams& clamp, size_t taps) {
         zero_point = y.zero_point;
-        low = L::all(clamp.low - zero_point);
-        high = L::all(clamp.high - zero_point);
+        low = L::all(clamp.low);
+        high = L::all(clamp.high);
+        clamps = clamp.low != -128 || clamp.high != 127;
         lefts = false;
+        small = taps < 1 << 15;
     }
-    LOCKSTEP_WIDE void set(size_t v, V m, V shift) {
+    LOCKSTEP_WIDE void set(size_t v, V bias, V m, V s) {
+        // |bias| and products below 2^29, shifts to the right by 1 to 22: no sum leaves 32 bits.
+        constexpr int32_t kMost = 1 << 29, kFarthest = -22;
+        small = small && !L::any(((bias + kMost) | (kMost - bias)) >> 31) && !L::any(~(s >> 31)) &&
+                !L::any((s - kFarthest) >> 31);
         multiplier[v] = m;
-        left[v] = L::larger(shift, L::all(0));
-        right[v] = ~L::smaller(shift, L::all(-1));
-        exact[v] = ~(shift >> 31);
+        odd[v] = L::odd_lanes(m);
+        left[v] = L::larger(s, L::all(0));
+        shift[v] = L::larger(L::all(0) - s, L::all(0));
+        exact[v] = ~(s >> 31);
         lefts |= L::any(exact[v]);
+        bump[v] = L::shift_left(L::all(zero_point), shift[v]) + L::shift_left(L::all(1), shift[v] - 1);
     }
 };
 
 // requantise() of the lanes' accumulators. A rounding division by 2^n, ties away from zero: one less where
-// it is negative, then halved n - 1 times, then a half up.
+// it is negative, a half more, shifted. The long way halves n - 1 times before it adds the half.
 template <typename L>
 LOCKSTEP_WIDE typename L::V rescaled(typename L::V acc, const Scales<L>& s, size_t v) {
     using V = typename L::V;
+    if (s.small) {
+        const V whole = L::high_multiply_small(acc, s.multiplier[v], s.odd[v]);
+        return L::add(L::add(whole, whole >> 31), s.bump[v]) >> s.shift[v];
+    }
     if (s.lefts) acc = L::shift_left(acc, s.left[v]);
-    const V whole = L::high_multiply(acc, s.multiplier[v]);
-    V out = (((whole + (whole >> 31)) >> s.right[v]) + 1) >> 1;
+    const V whole = L::high_multiply(acc, s.multiplier[v]), further = L::larger(s.shift[v] - 1, L::all(0));
+    V out = ((L::add(whole, whole >> 31) >> further) + 1) >> 1;
     if (s.lefts) out = (whole & s.exact[v]) | (out & ~s.exact[v]);
-    return L::smaller(L::larger(out, s.low), s.high) + s.zero_point;
+    // Bounded before the zero point is added, which may lead past the edge of int32.
+    const V zero = L::all(s.zero_point);
+    return L::add(L::smaller(L::larger(out, s.low - zero), s.high - zero), zero);
 }
-
-// The first `count` of a vector's int32; the others are 0.
 template <typename L>
-LOCKSTEP_WIDE typename L::V load_some(const int32_t* p, size_t count) {
-    if (count >= L::kLanes) return L::load(p);
-    alignas(64) int32_t some[L::kLanes] = {};
-    memcpy(some, p, 4 * count);
-    return L::load(some);
+LOCKSTEP_WIDE typename L::V bounded(typename L::V v, const Scales<L>& s) {
+    return s.clamps ? L::smaller(L::larger(v, s.low), s.high) : v;
 }
 
 // --- windows ---------------------------------------------------------------------------------------------

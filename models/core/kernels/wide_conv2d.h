@@ -69,9 +69,12 @@ LOCKSTEP_TARGET void run_cells(const Channels<L>& b, const typename L::X* const*
             LOCKSTEP_UNROLL for (int n = 0; n < N; ++n) acc[m][n] = L::mac(acc[m][n], x, weights[n]);
         }
     }
+    // Copies: bytes that are stored might be anything's.
+    const Scales<L> scales = b.scales;
+    const size_t count[2] = {b.count[0], b.count[1]};
     LOCKSTEP_UNROLL for (int m = 0; m < M; ++m) {
-        LOCKSTEP_UNROLL for (int n = 0; n < N; ++n)
-            L::store(rescaled<L>(acc[m][n], b.scales, size_t(n)), out[m] + n * L::kLanes, b.count[n]);
+        LOCKSTEP_UNROLL for (int n = 0; n < N; ++n) L::store(
+            bounded<L>(rescaled<L>(acc[m][n], scales, size_t(n)), scales), out[m] + n * L::kLanes, count[n]);
     }
 }
 
@@ -91,11 +94,16 @@ LOCKSTEP_TARGET void run_tile(const Channels<L>& b, const typename L::X* input, 
             run_cells<L, kCells, N>(b, cell, to);
             n = 0;
         }
-    int done = 0;
-    for (; n - done >= 3; done += 3)
-        run_cells<L, 3, N>(b, cell + done, to + done);
-    for (; done < n; ++done)
-        run_cells<L, 1, N>(b, cell + done, to + done);
+    if (n == 0) return;
+    // The rest: with its last cell as often as it takes.
+    constexpr int kHalf = (kCells + 1) / 2;
+    for (int i = n; i < kCells; ++i) {
+        cell[i] = cell[n - 1];
+        to[i] = to[n - 1];
+    }
+    (n == 1       ? run_cells<L, 1, N>
+     : n <= kHalf ? run_cells<L, kHalf, N>
+                  : run_cells<L, kCells, N>)(b, cell, to);
 }
 
 template <typename L>
@@ -125,9 +133,11 @@ class Conv2d {
         for (size_t r = 0; r < runs; ++r)
             for (size_t k = 0; k < run_taps; k += 4)
                 for (size_t word = 0; word < 4; word += L::kTaps) {
-                    const size_t ky = rows ? r : r / size_t(w.kernel_w), kx = rows ? 0 : r % size_t(w.kernel_w);
-                    const size_t at = (ky * size_t(w.dilation_h) * size_t(tile.width) +
-                                       kx * size_t(w.dilation_w)) * ic + k + word;
+                    const size_t ky = rows ? r : r / size_t(w.kernel_w),
+                                 kx = rows ? 0 : r % size_t(w.kernel_w);
+                    const size_t at =
+                        (ky * size_t(w.dilation_h) * size_t(tile.width) + kx * size_t(w.dilation_w)) * ic +
+                        k + word;
                     b.at[b.words++] = uint32_t(at);
                 }
         for (int32_t oy = 0; oy < y.dim[1]; oy += tile.rows)
@@ -178,24 +188,40 @@ class Conv2d {
         const size_t vectors = count > L::kLanes ? 2 : 1, lanes = vectors * L::kLanes;
         b->count[0] = count < L::kLanes ? count : L::kLanes;
         b->count[1] = count - b->count[0];
-        alignas(64) uint32_t four[2 * L::kLanes + 4] = {};
+        const size_t taps = runs * run_taps;
+        if (run_taps % 4 == 0) {  // no word has taps of two runs
+            run_taps = taps;
+            runs = 1;
+        }
+        const bool by_sixteen = WeightLayout(p.layout) == WeightLayout::rows && count == lanes;
+        alignas(64) uint32_t four[4][2 * L::kLanes] = {};
         uint32_t* to = b->weights;
         for (size_t r = 0; r < runs; ++r)
-            for (size_t k = 0; k < run_taps; k += 4, to += 4 / L::kTaps * lanes) {
-                four_weights(p, a, o, r * run_taps + k, run_taps - k, runs * run_taps, count, four);
-                for (size_t v = 0; v < vectors; ++v)
-                    L::spread(four + v * L::kLanes, lanes, to + v * L::kLanes);
+            for (size_t k = 0; k < run_taps;) {
+                size_t fours = 1;
+                const size_t tap = r * run_taps + k;
+                if (by_sixteen && run_taps - k >= 16) {
+                    fours = 4;
+                    for (size_t i = 0; i < lanes; i += 4)
+                        L::turn(a.weights + (o + i) * taps + tap, taps, four[0] + i, 2 * L::kLanes);
+                } else {
+                    four_weights(p, a, o, tap, run_taps - k, taps, count, four[0]);
+                }
+                for (size_t f = 0; f < fours; ++f, k += 4, to += 4 / L::kTaps * lanes)
+                    for (size_t v = 0; v < vectors; ++v)
+                        L::spread(four[f] + v * L::kLanes, lanes, to + v * L::kLanes);
             }
-        b->scales.bound(y, p.clamp);
+        b->scales.bound(y, p.clamp, taps);
         const X offset[4] = {X(L::kOffset), X(L::kOffset), X(L::kOffset), X(L::kOffset)};
         for (size_t v = 0; v < vectors; ++v) {
             V more = {};
             for (size_t k = 0; L::kOffset != 0 && k < b->words; ++k)
                 more = L::mac(more, L::broadcast(offset), L::load(b->weights + k * lanes + v * L::kLanes));
             const size_t from = o + v * L::kLanes;
-            b->bias[v] = L::subtract(load_some<L>(a.bias + from, b->count[v]), more);
-            b->scales.set(v, load_some<L>(a.multiplier + from, b->count[v]),
-                          load_some<L>(a.shift + from, b->count[v]));
+            const V bias = load_some<L>(a.bias + from, b->count[v], 0);
+            b->bias[v] = L::subtract(bias, more);
+            b->scales.set(v, bias, load_some<L>(a.multiplier + from, b->count[v], 0),
+                          load_some<L>(a.shift + from, b->count[v], -1));
         }
     }
 };

@@ -25,7 +25,8 @@ class Depthwise {
         for (size_t t = 0; t < 2 * b.pairs; ++t) {
             const size_t tap = t < taps ? t : 0;  // the odd one out weighs 0
             b.at[t] = uint32_t((tap / size_t(w.kernel_w) * size_t(w.dilation_h) * size_t(tile.width) +
-                                tap % size_t(w.kernel_w) * size_t(w.dilation_w)) * kBlock);
+                                tap % size_t(w.kernel_w) * size_t(w.dilation_w)) *
+                               kBlock);
         }
         for (size_t o = 0; o < oc; o += kBlock) {
             fill(c, o, taps, &b);
@@ -63,57 +64,81 @@ class Depthwise {
         const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), oc);
         const bool pairs = WeightLayout(p.layout) == WeightLayout::pairs;
         b->count = oc - o < kBlock ? oc - o : kBlock;
-        alignas(64) int32_t bias[kBlock] = {}, multiplier[kBlock] = {}, shift[kBlock] = {};
-        memset(b->weights, 0, 4 * kBlock * b->pairs);
+        alignas(64) int32_t bias[kBlock] = {}, multiplier[kBlock] = {}, shift[kBlock];
         for (size_t slot = 0; slot < kBlock; ++slot) {
+            shift[slot] = -1;
             const size_t channel = o + L::channel_of(slot);
             if (channel >= oc) continue;
             bias[slot] = a.bias[channel];
             multiplier[slot] = a.multiplier[channel];
             shift[slot] = a.shift[channel];
-            for (size_t t = 0; t < taps; ++t)
-                b->weights[t / 2 * 2 * kBlock + L::weight_at(slot, t % 2)] =
-                    a.weights[pairs ? tap_pairs_at(channel, t, taps) : t * oc + channel];
         }
-        b->scales.bound(*c.output, p.clamp);
+        const uint8_t same[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+        for (size_t t = 0; t < 2 * b->pairs; t += 2) {
+            alignas(64) int16_t two[2][kBlock];
+            for (size_t k = 0; k < 2; ++k) {
+                int8_t row[kBlock + 16] = {};  // a piece is read as 16
+                if (pairs)
+                    for (size_t i = 0; i < b->count; ++i)
+                        row[i] = a.weights[tap_pairs_at(o + i, t + k, 2 * b->pairs)];
+                else if (t + k < taps)
+                    memcpy(row, a.weights + (t + k) * oc + o, b->count);
+                for (size_t i = 0; i < kBlock; i += kPiece)
+                    L::pick(row + i, same, two[k] + i);
+            }
+            L::interleave(two[0], two[1], b->weights + t * kBlock);
+        }
+        b->scales.bound(*c.output, p.clamp, taps);
         for (size_t v = 0; v < 2; ++v) {
             b->bias[v] = L::load(bias + v * L::kLanes);
-            b->scales.set(v, L::load(multiplier + v * L::kLanes), L::load(shift + v * L::kLanes));
+            b->scales.set(v, b->bias[v], L::load(multiplier + v * L::kLanes), L::load(shift + v * L::kLanes));
         }
     }
 
     // Output channels o and on of every position; what stands in the lanes behind the last one weighs 0.
     LOCKSTEP_TARGET static void copy(const Tensor& x, const WindowParams& w, int32_t oy, int32_t ox,
                                      const Tile& t, size_t o, size_t oc, int16_t* to) {
+        constexpr size_t kPieces = kBlock / kPiece;
         const size_t ic = x.dim[3], multiplier = oc / ic;
+        uint8_t from[kPieces][16] = {};
+        size_t channel[kPieces] = {}, last_channel = 0;
+        for (size_t k = 0; k < kPieces && o + k * kPiece < oc; ++k) {
+            channel[k] = last_channel = (o + k * kPiece) / multiplier;
+            size_t next = 0, rest = (o + k * kPiece) % multiplier;
+            for (size_t i = 0; i < kPiece; ++i) {
+                from[k][i] = uint8_t(next);
+                if (++rest == multiplier) {
+                    rest = 0;
+                    ++next;
+                }
+            }
+        }
         const int8_t* end = i8(&x) + x.elements();
         const int32_t y0 = oy * w.stride_h - w.pad_top, x0 = ox * w.stride_w - w.pad_left;
         const Inside columns(x0, t.width, x.dim[2]);
-        for (size_t piece = 0; piece < kBlock && o + piece < oc; piece += kPiece, to += kPiece) {
-            uint8_t from[16] = {};
-            for (size_t i = 0; i < kPiece; ++i)
-                from[i] = uint8_t(((o + piece) % multiplier + i) / multiplier);
-            const size_t channel = (o + piece) / multiplier;
-            int16_t* at = to;
-            for (int32_t row = 0; row < t.height; ++row) {
-                const int32_t iy = y0 + row;
-                const bool inside = iy >= 0 && iy < x.dim[1];
-                const int32_t first = inside ? columns.first : t.width, last = inside ? columns.last : t.width;
-                for (int32_t i = 0; i < first; ++i, at += kBlock)
-                    L::fill(x.zero_point, at);
-                const int8_t* source = i8(&x) + (int64_t(iy) * x.dim[2] + x0 + first) * int64_t(ic) + channel;
-                for (int32_t i = first; i < last; ++i, source += ic, at += kBlock) {
-                    if (end - source >= 16) {
-                        L::pick(source, from, at);
-                        continue;
-                    }
+        for (int32_t row = 0; row < t.height; ++row) {
+            const int32_t iy = y0 + row;
+            const bool inside = iy >= 0 && iy < x.dim[1];
+            const int32_t first = inside ? columns.first : t.width, last = inside ? columns.last : t.width;
+            for (int32_t i = 0; i < first; ++i)
+                for (size_t k = 0; k < kPieces; ++k, to += kPiece)
+                    L::fill(x.zero_point, to);
+            const int8_t* source = i8(&x) + (int64_t(iy) * x.dim[2] + x0 + first) * int64_t(ic);
+            int32_t i = first;
+            // Sixteen bytes can be read from all but the input's last cells.
+            for (; i < last && end - source >= int64_t(last_channel) + 16; ++i, source += ic)
+                for (size_t k = 0; k < kPieces; ++k, to += kPiece)
+                    L::pick(source + channel[k], from[k], to);
+            for (; i < last; ++i, source += ic)
+                for (size_t k = 0; k < kPieces; ++k, to += kPiece) {
                     int8_t rest[16] = {};
-                    memcpy(rest, source, size_t(end - source));
-                    L::pick(rest, from, at);
+                    const int8_t* at = source + channel[k];
+                    memcpy(rest, at, end - at < 16 ? size_t(end - at) : 16);
+                    L::pick(rest, from[k], to);
                 }
-                for (int32_t i = last; i < t.width; ++i, at += kBlock)
-                    L::fill(x.zero_point, at);
-            }
+            for (i = last; i < t.width; ++i)
+                for (size_t k = 0; k < kPieces; ++k, to += kPiece)
+                    L::fill(x.zero_point, to);
         }
     }
 
@@ -129,9 +154,11 @@ class Depthwise {
             LOCKSTEP_UNROLL for (int m = 0; m < M; ++m)
                 L::two_taps(cell[m] + b.at[k], cell[m] + b.at[k + 1], w, acc[m]);
         }
+        const Scales<L> s = b.scales;
+        const size_t count = b.count;
         LOCKSTEP_UNROLL for (int m = 0; m < M; ++m)
-            L::store_two(rescaled<L>(acc[m][0], b.scales, 0), rescaled<L>(acc[m][1], b.scales, 1), out[m],
-                         b.count);
+            L::store_two(bounded<L>(rescaled<L>(acc[m][0], s, 0), s),
+                         bounded<L>(rescaled<L>(acc[m][1], s, 1), s), out[m], count);
     }
 
     LOCKSTEP_TARGET static void run_tile(const Block& b, const int16_t* input, const WindowParams& w,
@@ -149,8 +176,12 @@ class Depthwise {
                 run_cells<kCells>(b, cell, to);
                 n = 0;
             }
-        for (int i = 0; i < n; ++i)
-            run_cells<1>(b, cell + i, to + i);
+        if (n == 0) return;
+        for (int i = n; i < kCells; ++i) {  // the rest: with its last cell as often as it takes
+            cell[i] = cell[n - 1];
+            to[i] = to[n - 1];
+        }
+        run_cells<kCells>(b, cell, to);
     }
 };
 

@@ -24,8 +24,10 @@ class FullyConnected {
             plain(i8(c.input[0]), inputs, x);
         const ChannelArrays a = channel_arrays(c.params, sizeof(FullyConnectedParams), outputs);
         Scales<L> scales;
-        scales.bound(*c.output, p.clamp);
-        const V nothing = L::subtract(L::all(0), pairs ? pairs_of_nothing(x, inputs) : row_of_nothing(x, inputs));
+        scales.bound(*c.output, p.clamp, inputs);
+        const bool small = scales.small;
+        const V nothing =
+            L::subtract(L::all(0), pairs ? pairs_of_nothing(x, inputs) : row_of_nothing(x, inputs));
         int8_t* y = i8_out(c.output);
         for (size_t o = 0; o < outputs; o += L::kLanes) {
             alignas(64) int32_t sum[L::kLanes] = {};
@@ -36,9 +38,11 @@ class FullyConnected {
                 else
                     four_rows(x, a.weights + (o + k) * inputs, count - k, inputs, nothing, sum + k);
             }
-            scales.set(0, load_some<L>(a.multiplier + o, count), load_some<L>(a.shift + o, count));
-            const V acc = L::add(L::load(sum), load_some<L>(a.bias + o, count));
-            L::store(rescaled<L>(acc, scales, 0), y + o, count);
+            const V bias = load_some<L>(a.bias + o, count, 0);
+            scales.small = small;
+            scales.set(0, bias, load_some<L>(a.multiplier + o, count, 0),
+                       load_some<L>(a.shift + o, count, -1));
+            L::store(bounded<L>(rescaled<L>(L::add(L::load(sum), bias), scales, 0), scales), y + o, count);
         }
         return true;
     }

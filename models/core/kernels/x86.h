@@ -8,6 +8,7 @@
 #include "models/core/kernels/wide_depthwise_conv2d.h"
 #include "models/core/kernels/wide_fully_connected.h"
 #include "models/core/kernels/wide_pool.h"
+#include "models/core/kernels/wide_quantise.h"
 
 namespace lockstep::model::kernels {
 namespace {
@@ -20,9 +21,7 @@ struct Bytes32 {
     LOCKSTEP_WIDE static B load_bytes(const int8_t* p) {
         return _mm256_loadu_si256(reinterpret_cast<const B*>(p));
     }
-    LOCKSTEP_WIDE static void store_bytes(B v, int8_t* p) {
-        _mm256_storeu_si256(reinterpret_cast<B*>(p), v);
-    }
+    LOCKSTEP_WIDE static void store_bytes(B v, int8_t* p) { _mm256_storeu_si256(reinterpret_cast<B*>(p), v); }
     LOCKSTEP_WIDE static B all_bytes(int8_t v) { return _mm256_set1_epi8(v); }
     LOCKSTEP_WIDE static B larger_bytes(B a, B b) { return _mm256_max_epi8(a, b); }
     LOCKSTEP_WIDE static B smaller_bytes(B a, B b) { return _mm256_min_epi8(a, b); }
@@ -33,6 +32,19 @@ struct Bytes32 {
         const __m128i chosen = _mm_shuffle_epi8(v, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
         _mm256_storeu_si256(reinterpret_cast<B*>(to), _mm256_cvtepi8_epi16(chosen));
     }
+    // Sixteen weights of four channels, `row` apart: four words of four weights, `step` apart.
+    LOCKSTEP_WIDE static void turn(const int8_t* w, size_t row, uint32_t* to, size_t step) {
+        const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w));
+        const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w + row));
+        const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w + 2 * row));
+        const __m128i d = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w + 3 * row));
+        const __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d),
+                      ab2 = _mm_unpackhi_epi32(a, b), cd2 = _mm_unpackhi_epi32(c, d);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_unpacklo_epi64(ab, cd));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + step), _mm_unpackhi_epi64(ab, cd));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * step), _mm_unpacklo_epi64(ab2, cd2));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * step), _mm_unpackhi_epi64(ab2, cd2));
+    }
     // The same value 16 times.
     LOCKSTEP_WIDE static void fill(int32_t v, int16_t* to) {
         _mm256_storeu_si256(reinterpret_cast<B*>(to), _mm256_set1_epi16(int16_t(v)));
@@ -42,8 +54,11 @@ struct Bytes32 {
 struct Lanes8 : Bytes32 {
     static constexpr size_t kLanes = 8;
     using V = int32_t __attribute__((vector_size(32)));
+    using F = float __attribute__((vector_size(32)));
 
-    LOCKSTEP_WIDE static V load(const void* p) { return V(_mm256_loadu_si256(static_cast<const __m256i*>(p))); }
+    LOCKSTEP_WIDE static V load(const void* p) {
+        return V(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+    }
     LOCKSTEP_WIDE static V broadcast(const void* p) { return V(_mm256_set1_epi32(int32_t(load_word(p)))); }
     LOCKSTEP_WIDE static V all(int32_t v) { return V(_mm256_set1_epi32(v)); }
     LOCKSTEP_WIDE static V add(V a, V b) { return V(_mm256_add_epi32(__m256i(a), __m256i(b))); }
@@ -55,9 +70,12 @@ struct Lanes8 : Bytes32 {
     LOCKSTEP_WIDE static V lanes_of_bytes(const int8_t* p) {
         return V(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
     }
-    LOCKSTEP_WIDE static V quotient(V a, float n) {
-        return V(_mm256_cvttps_epi32(_mm256_div_ps(_mm256_cvtepi32_ps(__m256i(a)), _mm256_set1_ps(n))));
-    }
+    LOCKSTEP_WIDE static V quotient(V a, float n) { return truncated(real(a) / (F{} + n)); }
+
+    LOCKSTEP_WIDE static F real(V v) { return F(_mm256_cvtepi32_ps(__m256i(v))); }
+    LOCKSTEP_WIDE static V truncated(F v) { return V(_mm256_cvttps_epi32(__m256(v))); }
+    LOCKSTEP_WIDE static F larger_real(F a, F b) { return F(_mm256_max_ps(__m256(a), __m256(b))); }
+    LOCKSTEP_WIDE static F smaller_real(F a, F b) { return F(_mm256_min_ps(__m256(a), __m256(b))); }
 
     // round(x * m / 2^31), ties up, of m >= 0.
     LOCKSTEP_WIDE static V high_multiply(V x, V m) {
@@ -68,9 +86,20 @@ struct Lanes8 : Bytes32 {
         return V(_mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_add_epi64(odd, odd), 0xaa));
     }
 
-    // The lanes are within int8.
+    LOCKSTEP_WIDE static V odd_lanes(V v) { return V(_mm256_srli_epi64(__m256i(v), 32)); }
+    // The same of |x| < 2^30: (2 x m + 2^31) / 2^32 is the upper half of a product.
+    LOCKSTEP_WIDE static V high_multiply_small(V x, V m, V odd_m) {
+        const __m256i half = _mm256_set1_epi64x(int64_t(1) << 31), twice = __m256i(add(x, x));
+        const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(twice, __m256i(m)), half);
+        const __m256i odd =
+            _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(twice, 32), __m256i(odd_m)), half);
+        return V(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa));
+    }
+
+    // Bounded to int8, the first `count`.
     LOCKSTEP_WIDE static void store(V v, int8_t* out, size_t count) {
-        const __m128i low = _mm256_castsi256_si128(__m256i(v)), high = _mm256_extracti128_si256(__m256i(v), 1);
+        const __m128i low = _mm256_castsi256_si128(__m256i(v)),
+                      high = _mm256_extracti128_si256(__m256i(v), 1);
         const __m128i halves = _mm_packs_epi32(low, high);
         const __m128i bytes = _mm_packs_epi16(halves, halves);
         if (count == kLanes) return _mm_storel_epi64(reinterpret_cast<__m128i*>(out), bytes);
@@ -83,8 +112,14 @@ struct Lanes8 : Bytes32 {
     static constexpr size_t channel_of(size_t slot) {
         return slot % kLanes / 4 * 8 + slot / kLanes * 4 + slot % 4;
     }
-    static constexpr size_t weight_at(size_t slot, size_t tap) { return 2 * slot + tap; }
-    LOCKSTEP_WIDE static void two_taps(const int16_t* first, const int16_t* second, const int16_t* w, V* acc) {
+    LOCKSTEP_WIDE static void interleave(const int16_t* first, const int16_t* second, int16_t* to) {
+        const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first));
+        const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(second));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_unpacklo_epi16(a, b));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 16), _mm256_unpackhi_epi16(a, b));
+    }
+    LOCKSTEP_WIDE static void two_taps(const int16_t* first, const int16_t* second, const int16_t* w,
+                                       V* acc) {
         const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first));
         const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(second));
         const auto* weights = reinterpret_cast<const __m256i*>(w);
@@ -106,8 +141,9 @@ struct Lanes8 : Bytes32 {
         const __m256i ab = _mm256_hadd_epi32(__m256i(v[0]), __m256i(v[1]));
         const __m256i cd = _mm256_hadd_epi32(__m256i(v[2]), __m256i(v[3]));
         const __m256i all_four = _mm256_hadd_epi32(ab, cd);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(sum),
-                         _mm_add_epi32(_mm256_castsi256_si128(all_four), _mm256_extracti128_si256(all_four, 1)));
+        _mm_storeu_si128(
+            reinterpret_cast<__m128i*>(sum),
+            _mm_add_epi32(_mm256_castsi256_si128(all_four), _mm256_extracti128_si256(all_four, 1)));
     }
 };
 
@@ -119,7 +155,8 @@ constexpr Set kernel_set(const char* name, bool (*supported)()) {
             Depthwise<L>::run,
             FullyConnected<L>::run,
             wide_pool<L, Max>,
-            wide_pool<L, Average>};
+            wide_pool<L, Average>,
+            wide_quantise<L>};
 }
 
 }  // namespace

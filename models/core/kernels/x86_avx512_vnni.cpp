@@ -1,10 +1,11 @@
 // AVX512-VNNI: products of unsigned by signed bytes, four a lane, sixteen lanes.
 #if defined(__x86_64__) && !defined(LOCKSTEP_REFERENCE_ONLY)
 // GCC 12 takes the undefined vectors of its own intrinsics for a mistake (its bug 105593).
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
-#define LOCKSTEP_TARGET \
-    __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,prefer-vector-width=512")))
+#endif
+#define LOCKSTEP_TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 #include "models/core/kernels/x86.h"
 
 namespace lockstep::model::kernels {
@@ -13,6 +14,7 @@ namespace {
 struct Avx512 : Bytes32 {
     static constexpr size_t kLanes = 16;
     using V = int32_t __attribute__((vector_size(64)));
+    using F = float __attribute__((vector_size(64)));
     using X = uint8_t;
     static constexpr int32_t kOffset = 128;
     static constexpr size_t kTaps = 4;
@@ -30,9 +32,11 @@ struct Avx512 : Bytes32 {
     LOCKSTEP_WIDE static V lanes_of_bytes(const int8_t* p) {
         return V(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
     }
-    LOCKSTEP_WIDE static V quotient(V a, float n) {
-        return V(_mm512_cvttps_epi32(_mm512_div_ps(_mm512_cvtepi32_ps(__m512i(a)), _mm512_set1_ps(n))));
-    }
+    LOCKSTEP_WIDE static V quotient(V a, float n) { return truncated(real(a) / (F{} + n)); }
+    LOCKSTEP_WIDE static F real(V v) { return F(_mm512_cvtepi32_ps(__m512i(v))); }
+    LOCKSTEP_WIDE static V truncated(F v) { return V(_mm512_cvttps_epi32(__m512(v))); }
+    LOCKSTEP_WIDE static F larger_real(F a, F b) { return F(_mm512_max_ps(__m512(a), __m512(b))); }
+    LOCKSTEP_WIDE static F smaller_real(F a, F b) { return F(_mm512_min_ps(__m512(a), __m512(b))); }
     LOCKSTEP_WIDE static V high_multiply(V x, V m) {
         const __m512i half = _mm512_set1_epi64(1 << 30), odd_x = _mm512_srli_epi64(__m512i(x), 32),
                       odd_m = _mm512_srli_epi64(__m512i(m), 32);
@@ -40,8 +44,16 @@ struct Avx512 : Bytes32 {
         const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_x, odd_m), half);
         return V(_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31), _mm512_add_epi64(odd, odd)));
     }
+    LOCKSTEP_WIDE static V odd_lanes(V v) { return V(_mm512_srli_epi64(__m512i(v), 32)); }
+    LOCKSTEP_WIDE static V high_multiply_small(V x, V m, V odd_m) {
+        const __m512i half = _mm512_set1_epi64(int64_t(1) << 31), twice = __m512i(add(x, x));
+        const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(twice, __m512i(m)), half);
+        const __m512i odd =
+            _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(twice, 32), __m512i(odd_m)), half);
+        return V(_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB));
+    }
     LOCKSTEP_WIDE static void store(V v, int8_t* out, size_t count) {
-        const __m128i bytes = _mm512_cvtepi32_epi8(__m512i(v));
+        const __m128i bytes = _mm512_cvtsepi32_epi8(__m512i(v));
         if (count == kLanes) return _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
         _mm_mask_storeu_epi8(out, __mmask16((1u << count) - 1), bytes);
     }
@@ -64,15 +76,20 @@ struct Avx512 : Bytes32 {
     static constexpr size_t channel_of(size_t slot) {
         return slot % kLanes / 4 * 8 + slot / kLanes * 4 + slot % 4;
     }
-    static constexpr size_t weight_at(size_t slot, size_t tap) { return 2 * slot + tap; }
-    LOCKSTEP_WIDE static void two_taps(const int16_t* first, const int16_t* second, const int16_t* w, V* acc) {
+    LOCKSTEP_WIDE static void interleave(const int16_t* first, const int16_t* second, int16_t* to) {
+        const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
+        _mm512_storeu_si512(to, _mm512_unpacklo_epi16(a, b));
+        _mm512_storeu_si512(to + 32, _mm512_unpackhi_epi16(a, b));
+    }
+    LOCKSTEP_WIDE static void two_taps(const int16_t* first, const int16_t* second, const int16_t* w,
+                                       V* acc) {
         const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
         acc[0] = V(_mm512_dpwssd_epi32(__m512i(acc[0]), _mm512_unpacklo_epi16(a, b), _mm512_loadu_si512(w)));
         acc[1] =
             V(_mm512_dpwssd_epi32(__m512i(acc[1]), _mm512_unpackhi_epi16(a, b), _mm512_loadu_si512(w + 32)));
     }
     LOCKSTEP_WIDE static void store_two(V a, V b, int8_t* out, size_t count) {
-        const __m256i bytes = _mm512_cvtepi16_epi8(_mm512_packs_epi32(__m512i(a), __m512i(b)));
+        const __m256i bytes = _mm512_cvtsepi16_epi8(_mm512_packs_epi32(__m512i(a), __m512i(b)));
         if (count == 32) return _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bytes);
         _mm256_mask_storeu_epi8(out, (__mmask32(1) << count) - 1, bytes);
     }
@@ -95,8 +112,9 @@ struct Avx512 : Bytes32 {
         const __m256i ab = _mm256_hadd_epi32(folded(v[0]), folded(v[1]));
         const __m256i cd = _mm256_hadd_epi32(folded(v[2]), folded(v[3]));
         const __m256i all_four = _mm256_hadd_epi32(ab, cd);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(sum),
-                         _mm_add_epi32(_mm256_castsi256_si128(all_four), _mm256_extracti128_si256(all_four, 1)));
+        _mm_storeu_si128(
+            reinterpret_cast<__m128i*>(sum),
+            _mm_add_epi32(_mm256_castsi256_si128(all_four), _mm256_extracti128_si256(all_four, 1)));
     }
     LOCKSTEP_WIDE static void paired_totals(V v, int32_t* sum) {
         const __m256i both = folded(v);

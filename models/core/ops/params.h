@@ -181,6 +181,7 @@ void eval_slice(const OperatorContext& c);
 void eval_argmax(const OperatorContext& c);
 
 // The plain C++ that is the contract; the eval functions above may run a faster twin (kernels/).
+void reference_quantise(const OperatorContext& c);
 void reference_conv2d(const OperatorContext& c);
 void reference_depthwise_conv2d(const OperatorContext& c);
 void reference_fully_connected(const OperatorContext& c);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "models/core/kernels/kernels.h"
 #include "models/core/ops/params.h"
 
 namespace lockstep::model {
@@ -28,12 +29,16 @@ int8_t quantised(float x, float scale, int32_t zero_point) {
 
 }  // namespace
 
-void eval_quantise(const OperatorContext& c) {
+void reference_quantise(const OperatorContext& c) {
     const float* in = static_cast<const float*>(c.input[0]->data);
     int8_t* out = static_cast<int8_t*>(c.output->data);
     const size_t n = c.output->elements();
     for (size_t i = 0; i < n; ++i)
         out[i] = quantised(in[i], c.output->scale, c.output->zero_point);
+}
+
+void eval_quantise(const OperatorContext& c) {
+    if (!kernels::quantise(c)) reference_quantise(c);
 }
 
 const Operator kQuantise = {kOpQuantise, "quantise", prepare, eval_quantise};

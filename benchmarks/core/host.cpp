@@ -1,0 +1,162 @@
+// host_latency PLAN MODEL.onnx LIBRARY [SET]: latency of one inference of the plan by the engine, float32 in,
+// float32 out, and of the float model by ONNX Runtime, on one thread. Both alternate in short turns, so that
+// a busy machine disturbs them alike. Prints: us us_of_onnxruntime largest_difference range_of_output
+// SET is a kernel set's name; without it the processor's best.
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <vector>
+
+#include "models/core/engine.h"
+#include "models/core/kernels/sets.h"
+#include "models/plan_file.h"
+
+namespace {
+
+using namespace lockstep;
+
+[[noreturn]] void stop(const char* why) {
+    fprintf(stderr, "host_latency: %s\n", why);
+    exit(2);
+}
+
+// The npm package brings the library without its header; these are the C API's entries used here, by their
+// place in its table, which every version keeps.
+class OnnxRuntime {
+  public:
+    OnnxRuntime(const char* library, const char* model, std::vector<float>* input,
+                const std::vector<int64_t>& shape) {
+        void* lib = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+        if (lib == nullptr) stop(dlerror());
+        struct Base {
+            const Entry* (*api)(uint32_t version);
+        };
+        const auto base = reinterpret_cast<const Base* (*)()>(dlsym(lib, "OrtGetApiBase"));
+        if (base == nullptr || (api_ = base()->api(1)) == nullptr) stop("no C API in the library");
+        void* env = nullptr;
+        void* options = nullptr;
+        void* memory = nullptr;
+        call(3, 3, "lockstep", &env);             // CreateEnv, warnings and worse
+        call(10, &options);                       // CreateSessionOptions
+        call(24, options, 1);                     // SetIntraOpNumThreads
+        call(25, options, 1);                     // SetInterOpNumThreads
+        call(23, options, 99);                    // SetSessionGraphOptimizationLevel, all
+        call(7, env, model, options, &session_);  // CreateSession
+        call(69, 0, 0, &memory);                  // CreateCpuMemoryInfo
+        call(49, memory, input->data(), input->size() * sizeof(float), shape.data(), shape.size(), 1,
+             &input_);  // CreateTensorWithDataAsOrtValue, float
+        run();
+    }
+    void run() {  // into the output of the first run
+        const char* in = "x";
+        const char* out = "y";
+        call(9, session_, nullptr, &in, &input_, size_t(1), &out, size_t(1), &output_);
+    }
+    const float* output() {
+        void* data = nullptr;
+        call(51, output_, &data);  // GetTensorMutableData
+        return static_cast<const float*>(data);
+    }
+
+  private:
+    using Entry = void* (*)();
+    template <typename... T>
+    void call(size_t entry, T... values) {
+        void* (*f)(T...);
+        memcpy(&f, &api_[entry], sizeof f);
+        if (f(values...) != nullptr) stop("ONNX Runtime refused a call");
+    }
+    const Entry* api_ = nullptr;
+    void* session_ = nullptr;
+    void* input_ = nullptr;
+    void* output_ = nullptr;
+};
+
+double now_us() {
+    using namespace std::chrono;
+    return duration<double, std::micro>(steady_clock::now().time_since_epoch()).count();
+}
+
+double median(std::vector<double>* v) {
+    std::nth_element(v->begin(), v->begin() + long(v->size() / 2), v->end());
+    return (*v)[v->size() / 2];
+}
+
+template <typename Run>
+void turn(int runs, std::vector<double>* us, Run run) {
+    run();  // brings code and weights back into the caches
+    for (int i = 0; i < runs; ++i) {
+        const double begin = now_us();
+        run();
+        us->push_back(now_us() - begin);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 4) stop("PLAN MODEL.onnx LIBRARY [SET]");
+#if defined(LOCKSTEP_KERNEL_SETS)
+    if (argc > 4) {
+        namespace kernels = model::kernels;
+        const auto sets = kernels::all_sets();
+        const auto* found = std::find_if(sets.begin(), sets.end(), [&](const kernels::Set* s) {
+            return strcmp(s->name, argv[4]) == 0 && s->supported();
+        });
+        if (found == sets.end()) stop("this processor does not have the kernel set");
+        kernels::chosen_set = *found;
+    }
+#endif
+    std::ifstream file(argv[1], std::ios::binary);
+    const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+    const auto plan = plan_from_bytes({bytes.begin(), bytes.end()});
+    if (!plan) stop(plan.error().message().c_str());
+    std::vector<uint8_t> memory(model::Engine::memory_needed((*plan)->plan) + 64);
+    uint8_t* aligned = memory.data() + (-reinterpret_cast<uintptr_t>(memory.data()) & 63);
+    model::Engine engine;
+    if (engine.bind((*plan)->plan, model::all_operators(), MutableBytes(aligned, memory.size() - 64)) !=
+        Code::ok)
+        stop("the plan does not bind");
+
+    // [height][width][channels], and the same values as ONNX takes them. The network's own input follows
+    // the plan's [1, 1, window, channels] by its shape; a float model has [1, channels, height, width].
+    std::vector<float> values(engine.input(0).elements()), other(values.size());
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    for (float& v : values)
+        v = normal(random);
+    const size_t channels = argc > 5 ? size_t(atoi(argv[5])) : 1, cells = values.size() / channels;
+    for (size_t i = 0; i < values.size(); ++i)
+        other[i % channels * cells + i / channels] = values[i];
+    std::vector<int64_t> shape;
+    for (int i = 6; i < argc; ++i)
+        shape.push_back(atoi(argv[i]));
+    OnnxRuntime peer(argv[3], argv[2], &other, shape);
+    const auto infer = [&] {
+        memcpy(engine.input(0).data, values.data(), 4 * values.size());
+        engine.run(nullptr, nullptr);
+    };
+    std::vector<double> ours, theirs;
+    for (int turns = 0; turns < 200; ++turns) {
+        turn(20, &ours, infer);
+        turn(20, &theirs, [&] { peer.run(); });
+    }
+    infer();
+    const auto* y = static_cast<const float*>(engine.output().data);
+    double largest = 0, low = 0, high = 0;
+    for (size_t i = 0; i < engine.output().elements(); ++i) {
+        largest = std::max(largest, double(std::fabs(y[i] - peer.output()[i])));
+        low = std::min(low, double(peer.output()[i]));
+        high = std::max(high, double(peer.output()[i]));
+    }
+    printf("%.3f %.3f %.6f %.6f\n", median(&ours), median(&theirs), largest, high - low);
+    return 0;
+}
