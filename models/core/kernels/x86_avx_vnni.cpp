@@ -1,7 +1,5 @@
 // AVX-VNNI: products of unsigned by signed bytes, four a lane.
 #if defined(__x86_64__) && !defined(LOCKSTEP_REFERENCE_ONLY)
-#include <cpuid.h>
-
 // For tests on processors that have this instruction in its other encoding only.
 #if defined(LOCKSTEP_AVX_VNNI_AS_AVX512)
 #define LOCKSTEP_TARGET __attribute__((target("avx2,avx512vl,avx512vnni")))
@@ -51,19 +49,27 @@ struct AvxVnni : Lanes8 {
         return mac(acc, V(_mm256_xor_si256(_mm256_shuffle_epi8(__m256i(load(w)), order), odd)), load(x));
     }
     LOCKSTEP_WIDE static void paired_totals(V v, int32_t* sum) {
-        const __m128i low = _mm256_castsi256_si128(__m256i(v)), high = _mm256_extracti128_si256(__m256i(v), 1);
+        const __m128i low = _mm256_castsi256_si128(__m256i(v)),
+                      high = _mm256_extracti128_si256(__m256i(v), 1);
         _mm_storeu_si128(reinterpret_cast<__m128i*>(sum), _mm_add_epi32(low, high));
     }
 };
+
+#if !defined(LOCKSTEP_AVX_VNNI_AS_AVX512)
+uint32_t cpuid_7(uint32_t part) {
+    uint32_t a = 7, b = 0, c = part, d = 0;
+    asm("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return a;
+}
+#endif
 
 bool supported() {
     __builtin_cpu_init();
 #if defined(LOCKSTEP_AVX_VNNI_AS_AVX512)
     return __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0;
 #else
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return __builtin_cpu_supports("avx2") != 0 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 &&
-           (a >> 4 & 1) != 0;
+    // Compilers of today do not all know this one by name: leaf 7, 1, bit 4.
+    return __builtin_cpu_supports("avx2") != 0 && cpuid_7(0) >= 1 && (cpuid_7(1) >> 4 & 1) != 0;
 #endif
 }
 
