@@ -405,9 +405,8 @@ class SessionFileImpl : public SessionFile {
         markers_.write(events.get(), "markers");
         write_intervals(file_.get(), history_, options_.classes);
         write_provenance();
-        const double duration =
-            double(std::max<int64_t>(0, last_host_ns_ - options_.header.start_host_ns)) / 1e9;
-        h5::write_number(file_.get(), "duration", last_host_ns_ == INT64_MIN ? 0.0 : duration);
+        const int64_t last = std::max(last_host_ns_, options_.header.start_host_ns);  // no event: no duration
+        h5::write_number(file_.get(), "duration", double(last - options_.header.start_host_ns) / 1e9);
         h5::write_number(file_.get(), "events", order_);
         h5::write_attribute(file_.get(), "state", state);
     }

@@ -152,7 +152,9 @@ class Refusals(Folder):
                                   [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1 << 40])],
                                   [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1 << 40])], [huge])
         source = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]).SerializeToString()
-        limited = f"ulimit -v 1500000; exec '{LOCKSTEP}' model convert '{self.path('m.onnx', source)}' -o " \
+        with open(LOCKSTEP, "rb") as f:  # a sanitizer reserves terabytes for itself, and refuses such requests by itself
+            limit = "" if b"__asan_init" in f.read() else "ulimit -v 1500000; "
+        limited = f"{limit}exec '{LOCKSTEP}' model convert '{self.path('m.onnx', source)}' -o " \
                   f"'{self.path('p.lsplan')}'"
         done = subprocess.run(["bash", "-c", limited], capture_output=True)
         self.assertEqual(done.returncode, 2, done.stderr)
