@@ -19,7 +19,8 @@ constexpr uint64_t kFactor = 4;
 constexpr int kLevels = 8;  // bins of 64, 256 ... 1,048,576 samples
 constexpr size_t kMaxRuns = 65536;
 constexpr double kTolerance = 0.002;  // s a stamp may stray before a new run begins
-constexpr double kSlew = 0.1;         // of a block's length, by which a correction of the clock moves it
+constexpr double kSlew = 0.1;         // of a block's length, by which a correction of the clock moves it,
+constexpr double kMaxSlew = 0.4;      // of a sample's: neighbours 1.5 samples apart would pass for a loss
 
 struct Bin {
     float min = 0;
@@ -257,7 +258,7 @@ struct TraceStore::Impl {
             return;
         }
         if (follows) {
-            const double slew = kSlew * dt * block.count;
+            const double slew = dt * std::min(kSlew * block.count, kMaxSlew);
             time = expected + std::clamp(time - expected, -slew, slew);
         }
         time = std::max(time, run.last() + 0.5 * dt);

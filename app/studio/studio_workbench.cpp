@@ -330,9 +330,11 @@ void StudioWorkbench::rows_from(const Event& event) {
         status_.has_health = true;
     } else if (const auto* link = std::get_if<LinkEvent>(&event)) {
         if (link->kind == LinkEventKind::lost)
-            tell(link->text.empty() ? "the device is gone; waiting for it" : link->text, true);
-        if (link->kind == LinkEventKind::reconnected) tell("the device is back", false);
-        if (link->kind == LinkEventKind::rebooted) tell("the device restarted", true);
+            tell("Connection lost" + (link->text.empty() ? "" : ": " + link->text) +
+                     ". Waiting for the board; a recording goes on. Check its cable and power.",
+                 true);
+        if (link->kind == LinkEventKind::reconnected) tell("The board is back.", false);
+        if (link->kind == LinkEventKind::rebooted) tell("The board restarted by itself.", true);
     }
 }
 
