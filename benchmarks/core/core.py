@@ -1,5 +1,5 @@
 """The inference core's figures (./dev bench core): instructions per inference on a Cortex-M4F and a Cortex-M55,
-bytes of code and of memory. Each model of $LOCKSTEP_DATA/models becomes a plan in source form, runs bare in QEMU
+bytes of code and of memory, and latency on the desktop. Each model of $LOCKSTEP_DATA/models becomes a plan in source form, runs bare in QEMU
 on its golden vectors - a wrong byte fails the benchmark - and instruction_count.c counts.
 
   instructions  of one inference, from the call to the return; the same for every vector or the most of them
@@ -7,8 +7,16 @@ on its golden vectors - a wrong byte fails the benchmark - and instruction_count
                 what is left without the plan's own weights and tensors, start-up and benchmark
   ram_bytes     arena (tensors, input and output counted, and scratch) + static state + deepest stack of run()
 
+  latency_us    on this machine: median of one inference by the engine, one thread, float32 in and out, against ONNX
+                Runtime's of the same model in float32 (host.cpp, float_model.py). Its library is that of the npm
+                package onnxruntime-node, installed below build/ when the benchmark first runs, or the file named by
+                $LOCKSTEP_ONNXRUNTIME; without it the host's figures are skipped. avx2.latency_us: that set alone,
+                beside an ONNX Runtime that uses all that the processor has; device_plan.latency_us: the plan laid out
+                for a Cortex-M4
+
 References are the peers' measured figures (CMSIS-NN called directly, GCC 12, the same QEMU machines and counter);
 its memory is its static buffers and its stack."""
+import glob
 import json
 import os
 import re
@@ -144,22 +152,73 @@ def measure(board, key, core, plugin):
             "arena": arena, "stack": int(result[3]), "vectors": int(result[1])}
 
 
+def onnxruntime():
+    """Path of ONNX Runtime's library; None, with the reason on standard error, where it cannot be had."""
+    if "LOCKSTEP_ONNXRUNTIME" in os.environ:
+        return os.environ["LOCKSTEP_ONNXRUNTIME"]
+    folder = os.path.join(OUT, "npm")
+    pattern = os.path.join(folder, "node_modules/onnxruntime-node/bin/napi-v*/linux",
+                           {"x86_64": "x64", "aarch64": "arm64"}.get(os.uname().machine, "none"), "libonnxruntime.so*")
+    if not glob.glob(pattern):
+        os.makedirs(folder, exist_ok=True)
+        try:
+            subprocess.run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder,
+                            "onnxruntime-node"], capture_output=True, text=True, timeout=300, check=True)
+        except (OSError, subprocess.SubprocessError) as e:
+            print(f"core.host: skipped, npm could not install onnxruntime-node ({e}); LOCKSTEP_ONNXRUNTIME may name "
+                  "libonnxruntime.so", file=sys.stderr)
+            return None
+    return next(iter(glob.glob(pattern)), None)
+
+
+def measure_host(figure, models):
+    library = onnxruntime()
+    if library is None:
+        return
+    folder = os.path.join(OUT, "host")
+    os.makedirs(folder, exist_ok=True)
+    has_avx2 = "avx2" in open("/proc/cpuinfo").read()
+    for key, stem in MODELS.items():
+        if key not in models:
+            continue
+        golden = os.path.join(DATA, "models", stem)
+        model = os.path.join(folder, stem + ".onnx")
+        shape = run("/usr/bin/python3", os.path.join(ROOT, "benchmarks/core/float_model.py"), golden + ".tflite", model)
+        for name, target, kernels in (("", "any", "best"), ("device_plan.", "cortex-m4", "best"),
+                                      ("avx2.", "any", "avx2")):
+            if kernels == "avx2" and not has_avx2:
+                continue
+            run(os.path.join(BUILD, "benchmarks/plan_to_source"), golden + ".tflite", stem, folder, target)
+            chosen, ours, theirs, difference, reach = run(
+                os.path.join(BUILD, "benchmarks/host_latency"), os.path.join(folder, stem + ".lsplan"), model, library,
+                golden, kernels, *shape.split()).split()
+            # The float model is the same one, or the reference means nothing.
+            if float(difference) > 0.2 * float(reach):
+                sys.exit(f"host {key}: the float model's output is {difference} away")
+            print(f"host {key} {name}{chosen}: {ours} us, ONNX Runtime {theirs} us", file=sys.stderr)
+            figure(f"core.host.{key}.{name}latency_us", float(ours), "us", float(theirs),
+                   f"ONNX Runtime float32, {chosen}")
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
-    only = set(sys.argv[1:])
-    plugin = counter()
+    names = set(sys.argv[1:])  # of boards, "host", and of models; none of a kind are all
+    places = names & {"host", *BOARDS} or {"host", *BOARDS}
+    models = names & set(MODELS) or set(MODELS)
     figures = {}
 
     def figure(key, value, unit, reference, name):
         figures[key] = {"value": value, "unit": unit, "reference": name, "reference_value": reference,
                         "ratio": value / reference}
 
+    if "host" in places:
+        measure_host(figure, models)
     for board in BOARDS:
-        if only and not only & {board, *MODELS}:
+        if board not in places:
             continue
-        core = core_objects(board)
+        plugin, core = counter(), core_objects(board)
         for key in MODELS:
-            if only & set(MODELS) and key not in only:
+            if key not in models:
                 continue
             m = measure(board, key, core, plugin)
             print(f"{board} {key}: {m}", file=sys.stderr)

@@ -1,7 +1,8 @@
-// host_latency PLAN MODEL.onnx LIBRARY [SET]: latency of one inference of the plan by the engine, float32 in,
-// float32 out, and of the float model by ONNX Runtime, on one thread. Both alternate in short turns, so that
-// a busy machine disturbs them alike. Prints: us us_of_onnxruntime largest_difference range_of_output
-// SET is a kernel set's name; without it the processor's best.
+// host_latency PLAN MODEL.onnx LIBRARY GOLDEN SET SHAPE...: latency of one inference of an int8 plan by the
+// engine, float32 in and out, and of the float model by ONNX Runtime's LIBRARY, on one thread. Both take
+// turns, so that a busy machine disturbs them alike. GOLDEN.input.i8 is the input, and the network's bytes
+// must be GOLDEN.output.i8's; SET is a kernel set's name, or best; SHAPE the ONNX input's. Prints: the set,
+// median us, ONNX Runtime's median us, largest difference of the outputs, their range
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "models/core/engine.h"
@@ -100,23 +102,46 @@ void turn(int runs, std::vector<double>* us, Run run) {
     }
 }
 
-}  // namespace
+std::vector<char> read(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
 
-int main(int argc, char** argv) {
-    if (argc < 4) stop("PLAN MODEL.onnx LIBRARY [SET]");
+const char* choose(const char* name) {
 #if defined(LOCKSTEP_KERNEL_SETS)
-    if (argc > 4) {
-        namespace kernels = model::kernels;
+    namespace kernels = model::kernels;
+    if (strcmp(name, "best") != 0) {
         const auto sets = kernels::all_sets();
         const auto* found = std::find_if(sets.begin(), sets.end(), [&](const kernels::Set* s) {
-            return strcmp(s->name, argv[4]) == 0 && s->supported();
+            return strcmp(s->name, name) == 0 && s->supported();
         });
         if (found == sets.end()) stop("this processor does not have the kernel set");
         kernels::chosen_set = *found;
     }
+    if (kernels::chosen_set != nullptr) return kernels::chosen_set->name;
 #endif
-    std::ifstream file(argv[1], std::ios::binary);
-    const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+    return "reference";
+}
+
+// The network's ends: its quantised input and its last int8 tensor.
+struct Ends {
+    model::Tensor first, last;
+    bool any = false;
+    static void see(void* user, size_t, const model::Tensor& t) {
+        auto* ends = static_cast<Ends*>(user);
+        if (t.type != model::ElementType::int8) return;
+        if (!ends->any) ends->first = t;
+        ends->last = t;
+        ends->any = true;
+    }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 7) stop("PLAN MODEL.onnx LIBRARY GOLDEN SET SHAPE...");
+    const char* set = choose(argv[5]);
+    const std::vector<char> bytes = read(argv[1]);
     const auto plan = plan_from_bytes({bytes.begin(), bytes.end()});
     if (!plan) stop(plan.error().message().c_str());
     std::vector<uint8_t> memory(model::Engine::memory_needed((*plan)->plan) + 64);
@@ -125,23 +150,36 @@ int main(int argc, char** argv) {
     if (engine.bind((*plan)->plan, model::all_operators(), MutableBytes(aligned, memory.size() - 64)) !=
         Code::ok)
         stop("the plan does not bind");
+    Ends ends;
+    engine.run(Ends::see, &ends);
 
-    // [height][width][channels], and the same values as ONNX takes them. The network's own input follows
-    // the plan's [1, 1, window, channels] by its shape; a float model has [1, channels, height, width].
-    std::vector<float> values(engine.input(0).elements()), other(values.size());
-    std::mt19937 random(7);
-    std::normal_distribution<float> normal;
-    for (float& v : values)
-        v = normal(random);
-    const size_t channels = argc > 5 ? size_t(atoi(argv[5])) : 1, cells = values.size() / channels;
-    for (size_t i = 0; i < values.size(); ++i)
-        other[i % channels * cells + i / channels] = values[i];
+    // A float model of [1, channels, height, width] takes the same values in another order.
     std::vector<int64_t> shape;
     for (int i = 6; i < argc; ++i)
         shape.push_back(atoi(argv[i]));
+    const std::vector<char> golden_in = read(std::string(argv[4]) + ".input.i8"),
+                            golden_out = read(std::string(argv[4]) + ".output.i8");
+    const size_t n = engine.input(0).elements(), channels = shape.size() == 4 ? size_t(shape[1]) : 1;
+    if (!ends.any || golden_in.size() < n || golden_out.size() < ends.last.elements())
+        stop("no golden vector");
+    std::vector<float> values(n), other(n);
+    for (size_t i = 0; i < n; ++i)
+        values[i] = float(int8_t(golden_in[i]) - ends.first.zero_point) * ends.first.scale;
+    memcpy(engine.input(0).data, values.data(), 4 * n);
+    engine.run(Ends::see, &ends);
+    if (memcmp(ends.last.data, golden_out.data(), ends.last.elements()) != 0)
+        stop("the output is not the golden one");
+
+    // The golden vectors are noise up to where int8 clips; the two models are compared on quieter values.
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    for (size_t i = 0; i < n; ++i) {
+        values[i] = normal(random);
+        other[i % channels * (n / channels) + i / channels] = values[i];
+    }
     OnnxRuntime peer(argv[3], argv[2], &other, shape);
     const auto infer = [&] {
-        memcpy(engine.input(0).data, values.data(), 4 * values.size());
+        memcpy(engine.input(0).data, values.data(), 4 * n);
         engine.run(nullptr, nullptr);
     };
     std::vector<double> ours, theirs;
@@ -157,6 +195,6 @@ int main(int argc, char** argv) {
         low = std::min(low, double(peer.output()[i]));
         high = std::max(high, double(peer.output()[i]));
     }
-    printf("%.3f %.3f %.6f %.6f\n", median(&ours), median(&theirs), largest, high - low);
+    printf("%s %.3f %.3f %.6f %.6f\n", set, median(&ours), median(&theirs), largest, high - low);
     return 0;
 }
