@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/arena_planner.h"
+#include "models/core/kernels/dsp_choice.h"
 #include "models/core/ops.h"
 #include "models/core/plan_format.h"
 #include "models/run.h"
@@ -105,7 +106,9 @@ class Writer {
                      name + "\n";
         std::string& s = out.source;
         s = head + "#include \"" + name +
-            ".h\"\n#include \"models/core/ops/params.h\"\n\nnamespace lockstep::" + name +
+            ".h\"\n#include \"models/core/kernels/dsp_choice.h\"\n"
+            "#include \"models/core/ops/params.h\"\n\nnamespace lockstep::" +
+            name +
             " {\nnamespace {\n\nusing namespace model;\n#define PLAN_DATA "
             "__attribute__((section(\".rodata.lockstep_plan\")))\n" +
             text("alignas(16) uint8_t arena[%zu];\n", size_t(arena_bytes_));
@@ -120,7 +123,12 @@ class Writer {
                 return fail(ErrorKind::usage, "an operator of the plan has no source form",
                             "operator " + std::to_string(operators_[i].code), "use the plan itself");
             context(i, &s);
+            const char* kernel = armv7em_kernel(i);
+            if (kernel != nullptr)
+                run += text("#if defined(LOCKSTEP_DSP_KERNELS)\n    kernels::dsp::%s(context_%zu);\n#else\n",
+                            kernel, i);
             run += text("    %s(context_%zu);\n", eval, i);
+            if (kernel != nullptr) run += "#endif\n";
         }
         s += "}  // namespace\n\n" + text("void* input() {\n    return arena + %u;\n}\n", offset_[input_]) +
              text("const void* output() {\n    return arena + %u;\n}\n", offset_[output_]) +
@@ -162,6 +170,25 @@ class Writer {
             offset_.push_back(needs[home_[t]].offset);
         for (size_t i = 0; i < operators_.size(); ++i)
             scratch_.push_back(needs[tensors_.size() + i].offset);
+    }
+
+    // The kernel that takes the operator on an Armv7E-M for sure, so that nothing stands behind it.
+    const char* armv7em_kernel(size_t i) const {
+        const OperatorRecord& op = operators_[i];
+        Tensor in, out;
+        const auto shape = [this](uint16_t t, Tensor* to) {
+            memcpy(to->dim, tensors_[t].dim, sizeof to->dim);
+            to->rank = tensors_[t].rank;
+        };
+        shape(op.input[0], &in);
+        shape(op.output, &out);
+        OperatorContext c;
+        c.input_count = op.inputs;
+        c.input[0] = &in;
+        c.output = &out;
+        c.params = blob_.subspan(op.params, op.params_bytes);
+        c.scratch = MutableBytes(nullptr, op.scratch_bytes);
+        return kernels::dsp::kernel_of(op.code, c);
     }
 
     void params(size_t i, std::string* s) const {

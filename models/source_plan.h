@@ -1,6 +1,7 @@
 // A plan as a C++ source: constant tensors, parameters and contexts, and one function that calls the
 // operators it names, so that a firmware links nothing else - no loader, no table of operators. The same
-// arithmetic as the blob. Any thread.
+// arithmetic as the blob. On an Armv7E-M an operator is bound to its fast kernel alone where that is sure to
+// take it; elsewhere the fast kernel is asked and the plain one stands behind it. Any thread.
 #pragma once
 
 #include <string>

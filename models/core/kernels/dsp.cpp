@@ -1,26 +1,41 @@
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#include "models/core/kernels/dsp_choice.h"
+#if defined(LOCKSTEP_DSP_KERNELS)
 #include "models/core/kernels/dsp.h"
 
 namespace lockstep::model::kernels {
-
-bool quick_channels(const ChannelArrays& a, size_t channels, size_t taps) {
-    constexpr int32_t kHalf = 1 << 29;  // of the room for the bias, the other for the products
-    if (taps >= size_t(kHalf >> 14)) return false;
-    // Sign bit of every shift and bit 30 of every multiplier, and biases within [-kHalf, kHalf).
-    int32_t shifts = -1, multipliers = -1;
-    uint32_t biases = 0;
-    for (size_t o = 0; o < channels; ++o) {
-        shifts &= a.shift[o];
-        multipliers &= a.multiplier[o];
-        biases |= uint32_t(a.bias[o]) + uint32_t(kHalf);
-    }
-    return shifts < 0 && (multipliers & 1 << 30) != 0 && biases < 2u * kHalf;
-}
 
 void clamp_bytes(int8_t* p, size_t n, const ClampParams& clamp) {
     if (clamp.low == -128 && clamp.high == 127) return;
     for (size_t i = 0; i < n; ++i)
         p[i] = int8_t(model::clamp(p[i], clamp.low, clamp.high));
+}
+
+bool conv2d(const OperatorContext& c) {
+    if (!dsp::takes_conv2d(c)) return false;
+    const bool pairs = WeightLayout(header<ConvParams>(c).layout) == WeightLayout::pairs;
+    (dsp::takes_temporal(c) ? dsp::conv2d_temporal : pairs ? dsp::conv2d_pairs : dsp::conv2d_rows)(c);
+    return true;
+}
+bool depthwise_conv2d(const OperatorContext& c) {
+    if (!dsp::takes_depthwise_conv2d(c)) return false;
+    dsp::depthwise_conv2d(c);
+    return true;
+}
+bool fully_connected(const OperatorContext& c) {
+    if (!dsp::takes_fully_connected(c)) return false;
+    const bool pairs = WeightLayout(header<FullyConnectedParams>(c).layout) == WeightLayout::pairs;
+    (pairs ? dsp::fully_connected_pairs : dsp::fully_connected_rows)(c);
+    return true;
+}
+bool max_pool(const OperatorContext& c) {
+    if (!dsp::takes_pool(c)) return false;
+    dsp::max_pool(c);
+    return true;
+}
+bool average_pool(const OperatorContext& c) {
+    if (!dsp::takes_pool(c)) return false;
+    dsp::average_pool(c);
+    return true;
 }
 
 }  // namespace lockstep::model::kernels

@@ -5,6 +5,7 @@
 #include <arm_acle.h>
 #include <string.h>
 
+#include "models/core/kernels/dsp_choice.h"
 #include "models/core/kernels/kernels.h"
 #include "models/core/ops/check.h"
 
@@ -26,8 +27,8 @@ inline uint32_t odd(uint32_t v) {
     return out;
 }
 
-// requantise() for the channels that quick_channels() accepts, before the clamp to [low, high]. // SMMLAR
-// rounds (2 m - 2^32) x + 2^32 x, which is (x m + 2^30) >> 31.
+// requantise() for the channels that quick_channels() (dsp_choice.cpp) accepts, before the clamp to [low,
+// high]. // SMMLAR rounds (2 m - 2^32) x + 2^32 x, which is (x m + 2^30) >> 31.
 struct Quick {
     int32_t twice, right;
     // REQUIRES: shift < 0.
@@ -39,10 +40,6 @@ struct Quick {
         return int8_t(__ssat(zero_point + (((v >> right) + 1) >> 1), 8));
     }
 };
-
-// Whether every channel has a multiplier in [2^30, 2^31), a shift to the right and an accumulator below
-// 2^30: then Quick is exact.
-bool quick_channels(const ChannelArrays& a, size_t channels, size_t taps);
 
 // The layer's own bounds, when they are narrower than int8.
 void clamp_bytes(int8_t* p, size_t n, const ClampParams& clamp);

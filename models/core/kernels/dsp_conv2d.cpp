@@ -1,6 +1,7 @@
 // conv2d: two cells by two output channels at a time. Each cell's window is widened once to 16 bits, in
 // the order in which SXTB16 splits four weights, and serves all channels; the weights stay as they are.
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#include "models/core/kernels/dsp_choice.h"
+#if defined(LOCKSTEP_DSP_KERNELS)
 #include "models/core/kernels/dsp.h"
 #include "models/core/kernels/window.h"
 
@@ -101,6 +102,23 @@ inline void dot_4x1(const uint32_t* row, const int8_t* w, const int8_t* end, siz
     sum[3] = d;
 }
 
+// All channels of four cells. A function of its own: its loop needs every register.
+__attribute__((noinline)) void temporal_cells(const uint32_t* row, const ChannelArrays& a, size_t channels,
+                                              size_t taps, int32_t zero_point, int8_t* to) {
+    const int8_t* weights = a.weights;
+    const int32_t* bias = a.bias;
+    for (const int32_t* end = bias + channels; bias != end; ++bias, weights += taps, ++to) {
+        int32_t sum[4] = {*bias};
+        dot_4x1(row, weights, weights + taps, taps % 8, sum);
+        const Quick quick(bias[channels], bias[2 * channels]);
+        int8_t* third = to + 2 * channels;
+        to[0] = quick(sum[0], zero_point);
+        to[channels] = quick(sum[1], zero_point);
+        third[0] = quick(sum[2], zero_point);
+        third[channels] = quick(sum[3], zero_point);
+    }
+}
+
 void temporal(const Tensor& x, const Tensor& y, const WindowParams& w, const ChannelArrays& a,
               uint32_t* row) {
     const size_t channels = y.dim[3], cells = y.dim[2], taps = size_t(w.kernel_w);
@@ -119,25 +137,10 @@ void temporal(const Tensor& x, const Tensor& y, const WindowParams& w, const Cha
             before[0] = before[1];
             before[1] = uint32_t(v);
         }
-        for (size_t cell = 0; cell < cells; cell += 4) {
-            const size_t n = cells - cell < 4 ? cells - cell : 4;
-            int8_t* to = out + cell * channels;
-            const int8_t* weights = a.weights;
-            const int32_t* bias = a.bias;
-            for (const int32_t* end = bias + channels; bias != end; ++bias, weights += taps, ++to) {
-                int32_t sum[4] = {*bias};
-                dot_4x1(row + cell, weights, weights + taps, taps % 8, sum);
-                const Quick quick(bias[channels], bias[2 * channels]);
-                if (n == 4) {
-                    to[0] = quick(sum[0], zero_point);
-                    to[channels] = quick(sum[1], zero_point);
-                    to[2 * channels] = quick(sum[2], zero_point);
-                    to[3 * channels] = quick(sum[3], zero_point);
-                    continue;
-                }
-                for (size_t k = 0; k < n; ++k)
-                    to[k * channels] = quick(sum[k], zero_point);
-            }
+        for (size_t at = 0; at < cells; at += 4) {
+            const size_t cell =
+                at + 4 <= cells ? at : cells - 4;  // what is computed twice comes out the same
+            temporal_cells(row + cell, a, channels, taps, zero_point, out + cell * channels);
         }
     }
 }
@@ -296,6 +299,26 @@ class Windows {
     int32_t oy_ = 0, ox_ = 0;
 };
 
+// The parts of the scratch: two widened windows, then room for one as bytes and for a row of weights.
+struct Layer {
+    const OperatorContext& c;
+    size_t cells, taps;
+    ChannelArrays arrays;
+    uint32_t* wide;
+    explicit Layer(const OperatorContext& context)
+        : c(context),
+          cells(size_t(c.output->dim[1]) * c.output->dim[2]),
+          taps(size_t(header<ConvParams>(c).window.kernel_h) * size_t(header<ConvParams>(c).window.kernel_w) *
+               c.input[0]->dim[3]),
+          arrays(channel_arrays(c.params, sizeof(ConvParams), c.output->dim[3])),
+          wide(reinterpret_cast<uint32_t*>(c.scratch.data())) {}
+    size_t groups() const { return (taps + 3) / 4; }
+    int8_t* copy() const { return reinterpret_cast<int8_t*>(wide + 4 * groups()); }
+    Windows windows() const {
+        return Windows(*c.input[0], *c.output, header<ConvParams>(c).window, taps, wide, copy());
+    }
+};
+
 void pairs(Windows windows, size_t cells, size_t taps, const ChannelArrays& a, const Tensor& y,
            const uint32_t* wide) {
     const size_t channels = y.dim[3];
@@ -324,34 +347,37 @@ void pairs(Windows windows, size_t cells, size_t taps, const ChannelArrays& a, c
 
 }  // namespace
 
-bool conv2d(const OperatorContext& c) {
-    const Tensor& x = *c.input[0];
+namespace dsp {
+
+void conv2d_temporal(const OperatorContext& c) {
     const Tensor& y = *c.output;
     const ConvParams& p = header<ConvParams>(c);
-    const size_t channels = y.dim[3], cells = size_t(y.dim[1]) * y.dim[2];
-    const size_t taps = size_t(p.window.kernel_h) * size_t(p.window.kernel_w) * x.dim[3];
-    const size_t groups = (taps + 3) / 4;
-    const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
-    if (c.scratch.size() < conv_scratch_bytes(p.window, x.dim[3], y.dim[2]) ||
-        !quick_channels(a, channels, taps))
-        return false;
-    auto* wide = reinterpret_cast<uint32_t*>(c.scratch.data());
-    if (is_temporal(p.window, x.dim[3]) && WeightLayout(p.layout) == WeightLayout::rows) {
-        temporal(x, y, p.window, a, wide);
-        clamp_bytes(i8_out(&y), y.elements(), p.clamp);
-        return true;
-    }
-    const uint32_t* end = wide + 4 * groups;
-    auto* copy = reinterpret_cast<int8_t*>(wide + 4 * groups);
-    Windows windows(x, y, p.window, taps, wide, copy);
-    if (WeightLayout(p.layout) == WeightLayout::pairs) {
-        pairs(windows, cells, taps, a, y, wide);
-        clamp_bytes(i8_out(&y), y.elements(), p.clamp);
-        return true;
-    }
+    temporal(*c.input[0], y, p.window, channel_arrays(c.params, sizeof(ConvParams), y.dim[3]),
+             reinterpret_cast<uint32_t*>(c.scratch.data()));
+    clamp_bytes(i8_out(&y), y.elements(), p.clamp);
+}
+
+void conv2d_pairs(const OperatorContext& c) {
+    const Tensor& y = *c.output;
+    const ConvParams& p = header<ConvParams>(c);
+    const Layer layer(c);
+    pairs(layer.windows(), layer.cells, layer.taps, layer.arrays, y, layer.wide);
+    clamp_bytes(i8_out(&y), y.elements(), p.clamp);
+}
+
+void conv2d_rows(const OperatorContext& c) {
+    const Tensor& y = *c.output;
+    const ConvParams& p = header<ConvParams>(c);
+    const size_t channels = y.dim[3];
+    const Layer layer(c);
+    const size_t taps = layer.taps, cells = layer.cells;
+    const ChannelArrays& a = layer.arrays;
+    const uint32_t* end = layer.wide + 4 * layer.groups();
+    Windows windows = layer.windows();
     // Weights are read in fours: behind the last channel's there must be something to read.
     const int8_t* last_row = a.weights + (channels - 1) * taps;
-    if (taps % 4 != 0) last_row = static_cast<const int8_t*>(memcpy(copy + 4 * groups, last_row, taps));
+    if (taps % 4 != 0)
+        last_row = static_cast<const int8_t*>(memcpy(layer.copy() + 4 * layer.groups(), last_row, taps));
     int8_t* out = i8_out(&y);
     const int32_t zero_point = y.zero_point;
     for (size_t cell = 0; cell < cells; cell += 2) {
@@ -367,7 +393,7 @@ bool conv2d(const OperatorContext& c) {
             const size_t step = pair ? 1 : 0;
             const int8_t* w1 = o + 1 + step == channels ? last_row : w + taps;
             int32_t sum[4] = {bias[0], bias[0], bias[step], bias[step]};
-            dot_2x2(wide, pair ? w : w1, w1, end, sum);
+            dot_2x2(layer.wide, pair ? w : w1, w1, end, sum);
             const Quick second(bias[channels + step], bias[2 * channels + step]);
             out[cell_step + step] = second(sum[3], zero_point);
             out[step] = second(sum[2], zero_point);
@@ -378,8 +404,8 @@ bool conv2d(const OperatorContext& c) {
         out += cell_step - channels % 2;
     }
     clamp_bytes(i8_out(&y), y.elements(), p.clamp);
-    return true;
 }
 
+}  // namespace dsp
 }  // namespace lockstep::model::kernels
 #endif

@@ -1,6 +1,7 @@
 // depthwise_conv2d, weights in pairs of taps: four channels at a time; a list of the rows behind a cell's
 // taps is made once and serves all channels. A tap outside the input points at a row of zero points.
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#include "models/core/kernels/dsp_choice.h"
+#if defined(LOCKSTEP_DSP_KERNELS)
 #include "models/core/kernels/dsp.h"
 
 namespace lockstep::model::kernels {
@@ -91,7 +92,9 @@ void all_channels(const int8_t* const* tap, size_t taps, const ChannelArrays& a,
 
 }  // namespace
 
-bool depthwise_conv2d(const OperatorContext& c) {
+namespace dsp {
+
+void depthwise_conv2d(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
     const ConvParams& p = header<ConvParams>(c);
@@ -100,10 +103,6 @@ bool depthwise_conv2d(const OperatorContext& c) {
     const size_t ic = x.dim[3], oc = y.dim[3], multiplier = oc / ic;
     const size_t taps = size_t(w.kernel_h) * size_t(w.kernel_w);
     const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), oc);
-    if (WeightLayout(p.layout) != WeightLayout::pairs || multiplier > 2) return false;
-    if (c.scratch.size() < depthwise_scratch_bytes(uint32_t(taps), uint32_t(ic)) ||
-        !quick_channels(a, oc, taps))
-        return false;
     auto* tap = reinterpret_cast<const int8_t**>(c.scratch.data());
     auto* outside = reinterpret_cast<int8_t*>(tap + taps + 1);
     memset(outside, x.zero_point, ic);
@@ -125,8 +124,8 @@ bool depthwise_conv2d(const OperatorContext& c) {
         }
     }
     clamp_bytes(i8_out(&y), y.elements(), p.clamp);
-    return true;
 }
 
+}  // namespace dsp
 }  // namespace lockstep::model::kernels
 #endif

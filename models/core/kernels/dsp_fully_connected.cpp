@@ -1,5 +1,6 @@
 // fully_connected: weights in pairs of channels (WeightLayout::pairs) four channels at a time, else two.
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#include "models/core/kernels/dsp_choice.h"
+#if defined(LOCKSTEP_DSP_KERNELS)
 #include "models/core/kernels/dsp.h"
 
 namespace lockstep::model::kernels {
@@ -54,8 +55,16 @@ inline const int8_t* dot_pairs(const int8_t* x, const int8_t* end, const int8_t*
     return w;
 }
 
-void run_pairs(const int8_t* x, size_t inputs, const ChannelArrays& a, size_t outputs, int32_t zero_point,
-               int8_t* y) {
+}  // namespace
+
+namespace dsp {
+
+void fully_connected_pairs(const OperatorContext& c) {
+    const size_t inputs = c.input[0]->elements(), outputs = c.output->elements();
+    const ChannelArrays a = channel_arrays(c.params, sizeof(FullyConnectedParams), outputs);
+    const int8_t* x = i8(c.input[0]);
+    int8_t* y = i8_out(c.output);
+    const int32_t zero_point = c.output->zero_point;
     uint32_t sum = 0;
     for (size_t i = 0; i < inputs; i += 4) {
         const uint32_t v = load4(x + i);
@@ -72,10 +81,15 @@ void run_pairs(const int8_t* x, size_t inputs, const ChannelArrays& a, size_t ou
             y[at + 1] = Quick(a.multiplier[at + 1], a.shift[at + 1])(a.bias[at + 1] + second, zero_point);
         }
     }
+    clamp_bytes(y, outputs, header<FullyConnectedParams>(c).clamp);
 }
 
-void run_rows(const int8_t* x, size_t inputs, const ChannelArrays& a, size_t outputs, int32_t zero_point,
-              int8_t* y) {
+void fully_connected_rows(const OperatorContext& c) {
+    const size_t inputs = c.input[0]->elements(), outputs = c.output->elements();
+    const ChannelArrays a = channel_arrays(c.params, sizeof(FullyConnectedParams), outputs);
+    const int8_t* x = i8(c.input[0]);
+    int8_t* y = i8_out(c.output);
+    const int32_t zero_point = c.output->zero_point;
     for (size_t o = 0; o < outputs; o += 2) {
         const size_t last = o + 1 < outputs ? o + 1 : o;
         const int8_t* w0 = a.weights + o * inputs;
@@ -94,20 +108,9 @@ void run_rows(const int8_t* x, size_t inputs, const ChannelArrays& a, size_t out
         y[o] = Quick(a.multiplier[o], a.shift[o])(a.bias[o] + int32_t(s0), zero_point);
         y[last] = Quick(a.multiplier[last], a.shift[last])(a.bias[last] + int32_t(s1), zero_point);
     }
+    clamp_bytes(y, outputs, header<FullyConnectedParams>(c).clamp);
 }
 
-}  // namespace
-
-bool fully_connected(const OperatorContext& c) {
-    const FullyConnectedParams& p = header<FullyConnectedParams>(c);
-    const size_t inputs = c.input[0]->elements(), outputs = c.output->elements();
-    const ChannelArrays a = channel_arrays(c.params, sizeof(FullyConnectedParams), outputs);
-    if (!quick_channels(a, outputs, inputs)) return false;
-    const auto run = WeightLayout(p.layout) == WeightLayout::pairs ? run_pairs : run_rows;
-    run(i8(c.input[0]), inputs, a, outputs, c.output->zero_point, i8_out(c.output));
-    clamp_bytes(i8_out(c.output), outputs, p.clamp);
-    return true;
-}
-
+}  // namespace dsp
 }  // namespace lockstep::model::kernels
 #endif

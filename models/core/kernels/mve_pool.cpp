@@ -1,28 +1,14 @@
 // max_pool and average_pool: sixteen, or four, channels at a time.
 #if defined(__ARM_FEATURE_MVE)
 #include "models/core/kernels/mve.h"
+#include "models/core/kernels/pool.h"
 
 namespace lockstep::model::kernels {
 namespace {
 
-// Cells [first, first + count) of [start, start + size) that lie inside [0, limit).
-struct Cut {
-    int32_t first, count;
-};
-inline Cut cut(int32_t start, int32_t size, int32_t limit) {
-    const int32_t first = start < 0 ? 0 : start;
-    const int32_t end = start + size < limit ? start + size : limit;
-    return {first, end - first};
-}
-
-struct Block {
-    const int8_t* from;
-    int32_t rows, columns, row_bytes, column_bytes;
-};
-
 struct Max {
     static constexpr int32_t kChannels = 16;
-    static void run(const Block& b, int8_t* out, int32_t n, const ClampParams& clamp) {
+    static void run(const PoolBlock& b, int8_t* out, int32_t n, const ClampParams& clamp) {
         const mve_pred16_t some = vctp8q(uint32_t(n));
         int8x16_t best = vdupq_n_s8(-128);
         const int8_t* row = b.from;
@@ -42,7 +28,7 @@ struct Max {
 
 struct Average {
     static constexpr int32_t kChannels = 4;
-    static void run(const Block& b, int8_t* out, int32_t n, const ClampParams& clamp) {
+    static void run(const PoolBlock& b, int8_t* out, int32_t n, const ClampParams& clamp) {
         const mve_pred16_t some = vctp32q(uint32_t(n));
         int32x4_t sum = vdupq_n_s32(0);
         const int8_t* row = b.from;
@@ -66,36 +52,29 @@ struct Average {
 };
 
 template <typename Reducer>
-bool pool(const OperatorContext& c) {
-    const Tensor& x = *c.input[0];
-    const Tensor& y = *c.output;
-    const PoolParams& p = header<PoolParams>(c);
-    const WindowParams& w = p.window;
-    const int32_t channels = x.dim[3];
-    if (w.dilation_h != 1 || w.dilation_w != 1) return false;
-    int8_t* out = i8_out(&y);
-    for (int32_t oy = 0; oy < y.dim[1]; ++oy) {
-        const Cut rows = cut(oy * w.stride_h - w.pad_top, w.kernel_h, x.dim[1]);
-        for (int32_t ox = 0; ox < y.dim[2]; ++ox, out += channels) {
-            const Cut columns = cut(ox * w.stride_w - w.pad_left, w.kernel_w, x.dim[2]);
-            const int8_t* from = i8(&x) + (rows.first * x.dim[2] + columns.first) * channels;
-            for (int32_t o = 0; o < channels; o += Reducer::kChannels) {
-                const int32_t n = channels - o < Reducer::kChannels ? channels - o : Reducer::kChannels;
-                Reducer::run({from + o, rows.count, columns.count, x.dim[2] * channels, channels}, out + o, n,
-                             p.clamp);
-            }
-        }
+struct Channels {
+    static void run(PoolBlock b, size_t channels, const ClampParams& clamp, int8_t* out) {
+        const int32_t all = int32_t(channels);
+        for (int32_t o = 0; o < all; o += Reducer::kChannels, b.from += Reducer::kChannels)
+            Reducer::run(b, out + o, all - o < Reducer::kChannels ? all - o : Reducer::kChannels, clamp);
     }
+};
+
+template <typename Reducer>
+bool run(const OperatorContext& c) {
+    const WindowParams& w = header<PoolParams>(c).window;
+    if (w.dilation_h != 1 || w.dilation_w != 1) return false;
+    pool<Channels<Reducer>>(c);
     return true;
 }
 
 }  // namespace
 
 bool max_pool(const OperatorContext& c) {
-    return pool<Max>(c);
+    return run<Max>(c);
 }
 bool average_pool(const OperatorContext& c) {
-    return pool<Average>(c);
+    return run<Average>(c);
 }
 
 }  // namespace lockstep::model::kernels
