@@ -1,5 +1,6 @@
-// conv2d: four cells by one output channel at a time, sixteen taps a step. The four windows are copied
-// into steps of four times sixteen bytes, zeros behind the last tap.
+// conv2d, sixteen taps a step. A window of up to 64 taps stays in registers while the channels go by, four at
+// a time; it is read in place where it is one run of bytes. Of longer windows four are copied into steps of
+// four times sixteen bytes, zeros behind the last tap, and one channel is made of all four.
 #if defined(__ARM_FEATURE_MVE)
 #include "models/core/kernels/mve.h"
 #include "models/core/kernels/window.h"
@@ -17,82 +18,156 @@ struct Job {
     uint32_t real;  // cells
 };
 
-// %[x] and %[w] as they are; q0..q3 the weights of up to four steps.
-#define MACS_OF(step, q)           \
-    "vldrw.u32 q4, [%[x], #" #step \
-    "*64]\n"                       \
-    "vmladava.s8 %[a], q4, " q     \
-    "\n"                           \
-    "vldrw.u32 q4, [%[x], #" #step \
-    "*64+16]\n"                    \
-    "vmladava.s8 %[b], q4, " q     \
-    "\n"                           \
-    "vldrw.u32 q4, [%[x], #" #step \
-    "*64+32]\n"                    \
-    "vmladava.s8 %[c], q4, " q     \
-    "\n"                           \
-    "vldrw.u32 q4, [%[x], #" #step \
-    "*64+48]\n"                    \
-    "vmladava.s8 %[d], q4, " q "\n"
-#define FIRST_OF                  \
-    "vldrb.8 q0, [%[w]]\n"        \
-    "vldrw.u32 q4, [%[x]]\n"      \
-    "vmladav.s8 %[a], q4, q0\n"   \
-    "vldrw.u32 q4, [%[x], #16]\n" \
-    "vmladav.s8 %[b], q4, q0\n"   \
-    "vldrw.u32 q4, [%[x], #32]\n" \
-    "vmladav.s8 %[c], q4, q0\n"   \
-    "vldrw.u32 q4, [%[x], #48]\n" \
-    "vmladav.s8 %[d], q4, q0\n"
-#define STEP(n) "vldrb.8 q0, [%[w], #" #n "*16]\n" MACS_OF(n, "q0")
-// Every shift is to the right.
-#define RESCALE_AND_STORE                  \
-    "vmov q4[2], q4[0], %[a], %[c]\n"      \
-    "vmov q4[3], q4[1], %[b], %[d]\n"      \
-    "ldr %[a], [%[bias]]\n"                \
-    "ldr %[c], [%[bias], %[cb]]\n"         \
-    "vadd.i32 q4, q4, %[a]\n"              \
-    "ldr %[b], [%[bias], %[cb], lsl #1]\n" \
-    "vqrdmulh.s32 q4, q4, %[c]\n"          \
-    "adds %[bias], #4\n"                   \
-    "vshr.s32 q0, q4, #31\n"               \
-    "vqadd.s32 q4, q4, q0\n"               \
-    "vrshl.s32 q4, %[b]\n"                 \
-    "add %[w], %[row]\n"                   \
-    "vqadd.s32 q4, q4, %[zero]\n"          \
-    "vmax.s32 q4, q4, %q[low]\n"           \
-    "vmin.s32 q4, q4, %q[high]\n"
-#define LOOP(body)                                                                                      \
-    asm volatile(                                                                                       \
-        "dls lr, %[n]\n"                                                                                \
-        "1:\n" body RESCALE_AND_STORE                                                                   \
-        "vstrb.32 q4, [%[out], %q[place]]\n"                                                            \
-        "adds %[out], #1\n"                                                                             \
-        "le lr, 1b\n"                                                                                   \
-        : [w] "+r"(w), [bias] "+r"(bias), [out] "+r"(out), [a] "=&Te"(a), [b] "=&Te"(b), [c] "=&Te"(c), \
-          [d] "=&Te"(d)                                                                                 \
-        : [n] "r"(channels), [x] "r"(x), [cb] "r"(4 * job.channels), [row] "r"(job.row_step),           \
-          [zero] "r"(job.bounds.zero_point), [low] "t"(job.bounds.low), [high] "t"(job.bounds.high),    \
-          [place] "t"(job.place)                                                                        \
-        : "q0", "q4", "lr", "cc", "memory")
+// One window by four output channels at a time; the window stays in q0 to q3 while the channels go by.
+struct Window {
+    const int8_t* x;
+    const int8_t* weights;
+    size_t row;  // taps, from one channel's weights to the next
+    const int32_t* bias;
+    size_t channel_bytes;  // from a channel's bias to its multiplier, and on to its shift
+    int8_t* out;
+    size_t quads;
+    uint32_t last;  // taps of the last step of sixteen
+    int32_t zero_point, low, high;
+};
 
-// `channels` channels of four real cells with at most 64 taps.
-void run_short(const Job& job, const int8_t* w, const int32_t* bias, int8_t* out, size_t channels) {
-    const int8_t* x = job.x;
-    int32_t a, b, c, d;
-    switch (job.steps) {
-        case 1:
-            LOOP(FIRST_OF);
-            break;
-        case 2:
-            LOOP(FIRST_OF STEP(1));
-            break;
-        case 3:
-            LOOP(FIRST_OF STEP(1) STEP(2));
-            break;
-        default:
-            LOOP(FIRST_OF STEP(1) STEP(2) STEP(3));
-            break;
+// A step's products with four rows of weights; LAST leaves out what p0 does.
+#define ROWS(at, x, mac, t)                                   \
+    "vldrb" t ".8 q4, [r1, #" at "]\n" mac t ".s8 r0, q4, " x \
+    "\n"                                                      \
+    "vldrb" t ".8 q4, [r3, #" at "]\n" mac t ".s8 r2, q4, " x "\n"
+#define MORE(at, x, mac, t)                                   \
+    "vldrb" t ".8 q4, [r5, #" at "]\n" mac t ".s8 r4, q4, " x \
+    "\n"                                                      \
+    "vldrb" t ".8 q4, [r11, #" at "]\n" mac t ".s8 r6, q4, " x "\n"
+#define STEP(at, x, mac) ROWS(at, x, mac, "") MORE(at, x, mac, "")
+#define LAST(at, x, mac) "vpstttt\n" ROWS(at, x, mac, "t") "vpstttt\n" MORE(at, x, mac, "t")
+// Every shift is to the right.
+#define WINDOW(name, loads, steps)                              \
+    __attribute__((naked, noinline)) void name(const Window*) { \
+        asm volatile(                                           \
+            "push {r4-r11, lr}\n"                               \
+            "vpush {d8-d15}\n"                                  \
+            "ldr r1, [r0, #32]\n"                               \
+            "push {r1}\n"                                       \
+            "ldrd r1, r2, [r0, #36]\n"                          \
+            "vdup.32 q5, r1\n"                                  \
+            "vdup.32 q6, r2\n"                                  \
+            "ldrd r2, r1, [r0, #24]\n"                          \
+            "vctp.8 r1\n"                                       \
+            "dls lr, r2\n"                                      \
+            "ldrd r2, r1, [r0]\n" loads                         \
+            "ldrd r12, r8, [r0, #8]\n"                          \
+            "add r3, r1, r12\n"                                 \
+            "add r5, r3, r12\n"                                 \
+            "add r11, r5, r12\n"                                \
+            "lsl r12, r12, #2\n"                                \
+            "ldrd r9, r7, [r0, #16]\n"                          \
+            "add r10, r8, r9, lsl #1\n"                         \
+            "add r9, r8\n"                                      \
+            "1:\n" steps                                        \
+            "vmov q4[2], q4[0], r0, r4\n"                       \
+            "vmov q4[3], q4[1], r2, r6\n"                       \
+            "vldrw.u32 q7, [r8], #16\n"                         \
+            "vadd.i32 q4, q4, q7\n"                             \
+            "vldrw.u32 q7, [r9], #16\n"                         \
+            "vqrdmulh.s32 q4, q4, q7\n"                         \
+            "vshr.s32 q7, q4, #31\n"                            \
+            "vqadd.s32 q4, q4, q7\n"                            \
+            "vldrw.u32 q7, [r10], #16\n"                        \
+            "vrshl.s32 q4, q4, q7\n"                            \
+            "ldr r0, [sp]\n"                                    \
+            "add r1, r12\n"                                     \
+            "add r3, r12\n"                                     \
+            "vqadd.s32 q4, q4, r0\n"                            \
+            "add r5, r12\n"                                     \
+            "add r11, r12\n"                                    \
+            "vmax.s32 q4, q4, q5\n"                             \
+            "vmin.s32 q4, q4, q6\n"                             \
+            "vstrb.32 q4, [r7], #4\n"                           \
+            "le lr, 1b\n"                                       \
+            "add sp, #4\n"                                      \
+            "vpop {d8-d15}\n"                                   \
+            "pop {r4-r11, pc}\n");                              \
+    }
+#define LOAD(q, at) "vldrb.8 " q ", [r2, #" at "]\n"
+#define LOAD_LAST(q, at) "vpst\n vldrbt.8 " q ", [r2, #" at "]\n"
+#define FIRST STEP("0", "q0", "vmladav")
+#define NEXT(at, x) STEP(at, x, "vmladava")
+#define LAST_NEXT(at, x) LAST(at, x, "vmladava")
+// By steps, whole ones and with a last one that is not.
+WINDOW(whole_1, LOAD("q0", "0"), FIRST)
+WINDOW(whole_2, LOAD("q0", "0") LOAD("q1", "16"), FIRST NEXT("16", "q1"))
+WINDOW(whole_3, LOAD("q0", "0") LOAD("q1", "16") LOAD("q2", "32"), FIRST NEXT("16", "q1") NEXT("32", "q2"))
+WINDOW(whole_4, LOAD("q0", "0") LOAD("q1", "16") LOAD("q2", "32") LOAD("q3", "48"),
+       FIRST NEXT("16", "q1") NEXT("32", "q2") NEXT("48", "q3"))
+WINDOW(part_1, LOAD_LAST("q0", "0"), LAST("0", "q0", "vmladav"))
+WINDOW(part_2, LOAD("q0", "0") LOAD_LAST("q1", "16"), FIRST LAST_NEXT("16", "q1"))
+WINDOW(part_3, LOAD("q0", "0") LOAD("q1", "16") LOAD_LAST("q2", "32"),
+       FIRST NEXT("16", "q1") LAST_NEXT("32", "q2"))
+WINDOW(part_4, LOAD("q0", "0") LOAD("q1", "16") LOAD("q2", "32") LOAD_LAST("q3", "48"),
+       FIRST NEXT("16", "q1") NEXT("32", "q2") LAST_NEXT("48", "q3"))
+using RunWindow = void (*)(const Window*);
+constexpr RunWindow kWhole[] = {whole_1, whole_2, whole_3, whole_4},
+                    kPart[] = {part_1, part_2, part_3, part_4};
+constexpr size_t kShort = 64;  // taps
+
+// One output row's input, with its padding; null when it is not one run of bytes or does not fit.
+const int8_t* padded_row(const Tensor& x, const WindowParams& w, int32_t oy, int32_t cells,
+                         MutableBytes room) {
+    const int32_t ic = x.dim[3], iy = oy * w.stride_h - w.pad_top;
+    const int32_t width = (cells - 1) * w.stride_w + w.kernel_w, left = w.pad_left;
+    if (size_t(width * ic) > room.size()) return nullptr;
+    auto* row = reinterpret_cast<int8_t*>(room.data());
+    memset(row, x.zero_point, size_t(width * ic));
+    const int32_t some = x.dim[2] < width - left ? x.dim[2] : width - left;
+    if (iy >= 0 && iy < x.dim[1] && some > 0)
+        memcpy(row + left * ic, i8(&x) + iy * x.dim[2] * ic, size_t(some * ic));
+    return row;
+}
+
+void short_windows(const OperatorContext& c) {
+    const Tensor& x = *c.input[0];
+    const Tensor& y = *c.output;
+    const ConvParams& p = header<ConvParams>(c);
+    const WindowParams& w = p.window;
+    const int32_t ic = x.dim[3], columns = y.dim[2];
+    const size_t channels = y.dim[3], taps = size_t(w.kernel_h * w.kernel_w * ic), steps = (taps + 15) / 16;
+    const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
+    const RunWindow run = (taps % 16 == 0 ? kWhole : kPart)[steps - 1];
+    auto* copy = reinterpret_cast<int8_t*>(c.scratch.data());
+    Window job = {nullptr,      a.weights,   taps,         a.bias,
+                  4 * channels, i8_out(&y),  channels / 4, uint32_t(taps - 16 * (steps - 1)),
+                  y.zero_point, p.clamp.low, p.clamp.high};
+    // The last four channels once more where they are no four of their own.
+    Window rest = job;
+    rest.weights += (channels - 4) * taps;
+    rest.bias += channels - 4;
+    rest.quads = 1;
+    const bool flat = w.kernel_h == 1 && w.dilation_w == 1;
+    const int32_t step = w.stride_w * ic;
+    for (int32_t oy = 0; oy < y.dim[1]; ++oy) {
+        const int32_t iy = oy * w.stride_h - w.pad_top;
+        // Output columns [first, last) have their window in the input as one run of bytes.
+        int32_t first = columns, last = columns;
+        const int8_t* row = flat && w.kernel_w > 1 ? padded_row(x, w, oy, columns, c.scratch) : nullptr;
+        if (row != nullptr) {
+            first = 0;
+        } else if (flat && iy >= 0 && iy < x.dim[1]) {
+            row = i8(&x) + (iy * x.dim[2] - w.pad_left) * ic;
+            first = (w.pad_left + w.stride_w - 1) / w.stride_w;
+            const int32_t room = x.dim[2] + w.pad_left - w.kernel_w;
+            last = room < 0 ? 0 : room / w.stride_w + 1;
+            last = last < columns ? last : columns;
+        }
+        for (int32_t ox = 0; ox < columns; ++ox, job.out += channels) {
+            job.x = ox >= first && ox < last ? row + ox * step : window(x, w, oy, ox, copy);
+            run(&job);
+            if (channels % 4 == 0) continue;
+            rest.x = job.x;
+            rest.out = job.out + channels - 4;
+            run(&rest);
+        }
     }
 }
 
@@ -159,6 +234,10 @@ bool conv2d(const OperatorContext& c) {
     if (WeightLayout(p.layout) != WeightLayout::rows ||
         c.scratch.size() < vector_conv_scratch_bytes(uint32_t(taps)) || !shifts_right(a, channels))
         return false;
+    if (taps <= kShort && channels >= 4) {
+        short_windows(c);
+        return true;
+    }
     auto* x64 = reinterpret_cast<int8_t*>(c.scratch.data());
     int8_t* copy = x64 + 64 * steps;
     int8_t* last_row = copy + 16 * steps;
@@ -176,9 +255,8 @@ bool conv2d(const OperatorContext& c) {
                 ++oy;
             }
         }
-        const auto run = job.real == 4 && steps <= 4 ? run_short : run_any;
-        if (channels > 1) run(job, a.weights, a.bias, job.out, channels - 1);
-        run(job, last_row, a.bias + channels - 1, job.out + channels - 1, 1);
+        if (channels > 1) run_any(job, a.weights, a.bias, job.out, channels - 1);
+        run_any(job, last_row, a.bias + channels - 1, job.out + channels - 1, 1);
     }
     return true;
 }

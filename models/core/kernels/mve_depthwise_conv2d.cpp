@@ -83,6 +83,38 @@ __attribute__((noinline)) void run_quads(const Far& dot, const Quads& q, const B
     FOUR_OUTPUTS("vldrb.s16", "vmladav.s16");
 }
 
+// One channel of a row of cells, eight a step.
+inline void copy_row(const int8_t* from, uint16x8_t columns, int32_t step, int8_t* to, int32_t cells) {
+    asm volatile(
+        "wlstp.16 lr, %[n], 2f\n"
+        "1:\n"
+        "vldrb.s16 q0, [%[from], %q[columns]]\n"
+        "add %[from], %[step]\n"
+        "vstrb.16 q0, [%[to]], #8\n"
+        "letp lr, 1b\n"
+        "2:\n"
+        : [from] "+r"(from), [to] "+l"(to)
+        : [n] "r"(cells), [step] "r"(step), [columns] "t"(columns)
+        : "q0", "lr", "memory");
+}
+// Rows of up to eight cells.
+inline void narrow_plane(const int8_t* from, int32_t row, uint16x8_t columns, int8_t* to, int32_t to_row,
+                         int32_t cells, int32_t rows) {
+    const mve_pred16_t some = vctp16q(uint32_t(cells));
+    asm volatile(
+        "dls lr, %[n]\n"
+        "1:\n"
+        "vpstt\n"
+        "vldrbt.s16 q0, [%[from], %q[columns]]\n"
+        "vstrbt.16 q0, [%[to]]\n"
+        "add %[from], %[row]\n"
+        "add %[to], %[to_row]\n"
+        "le lr, 1b\n"
+        : [from] "+r"(from), [to] "+l"(to)
+        : [n] "r"(rows), [row] "r"(row), [to_row] "r"(to_row), [columns] "t"(columns), [some] "Up"(some)
+        : "q0", "lr", "memory");
+}
+
 template <typename Dot>
 bool planes(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
@@ -126,21 +158,13 @@ bool planes(const OperatorContext& c) {
     for (int32_t o = 0; o < oc; ++o) {
         const int32_t channel = o / (oc / ic);
         if (o % (oc / ic) == 0) {
-            for (int32_t row = 0; row < rows; ++row) {
-                const int8_t* from = i8(&x) + size_t(row) * size_t(width * ic) + channel;
-                int8_t* to = padded + (row + first_y) * plane_w + first_x;
-                asm volatile(
-                    "wlstp.16 lr, %[n], 2f\n"
-                    "1:\n"
-                    "vldrb.s16 q0, [%[from], %q[columns]]\n"
-                    "add %[from], %[step]\n"
-                    "vstrb.16 q0, [%[to]], #8\n"
-                    "letp lr, 1b\n"
-                    "2:\n"
-                    : [from] "+r"(from), [to] "+l"(to)
-                    : [n] "r"(cols), [step] "r"(8 * ic), [columns] "t"(columns)
-                    : "q0", "lr", "memory");
-            }
+            const int8_t* from = i8(&x) + channel;
+            int8_t* to = padded + first_y * plane_w + first_x;
+            if (cols <= 8 && cols > 0 && rows > 0)
+                narrow_plane(from, width * ic, columns, to, plane_w, cols, rows);
+            else
+                for (int32_t row = 0; row < rows; ++row, from += width * ic, to += plane_w)
+                    copy_row(from, columns, 8 * ic, to, cols);
         }
         int8_t weight[16] = {};
         for (int32_t t = 0; t < taps; ++t)
