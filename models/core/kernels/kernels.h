@@ -10,7 +10,7 @@
 namespace lockstep::model::kernels {
 
 #if defined(LOCKSTEP_REFERENCE_ONLY)
-#elif defined(__x86_64__)
+#elif defined(__x86_64__) || defined(__aarch64__)
 #define LOCKSTEP_KERNEL_SETS 1
 #elif defined(__ARM_FEATURE_MVE) || defined(__ARM_FEATURE_DSP)
 #define LOCKSTEP_ONE_KERNEL_SET 1

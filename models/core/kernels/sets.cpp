@@ -9,6 +9,11 @@ extern const Set kAvx512Vnni, kAvxVnni, kAvx2;
 namespace {
 constexpr const Set* kSets[] = {&kAvx512Vnni, &kAvxVnni, &kAvx2};
 }
+#elif defined(__aarch64__)
+extern const Set kNeon;
+namespace {
+constexpr const Set* kSets[] = {&kNeon};
+}
 #endif
 
 namespace {

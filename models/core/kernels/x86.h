@@ -4,11 +4,7 @@
 
 #include <immintrin.h>
 
-#include "models/core/kernels/wide_conv2d.h"
-#include "models/core/kernels/wide_depthwise_conv2d.h"
-#include "models/core/kernels/wide_fully_connected.h"
-#include "models/core/kernels/wide_pool.h"
-#include "models/core/kernels/wide_quantise.h"
+#include "models/core/kernels/wide_set.h"
 
 namespace lockstep::model::kernels {
 namespace {
@@ -146,18 +142,6 @@ struct Lanes8 : Bytes32 {
             _mm_add_epi32(_mm256_castsi256_si128(all_four), _mm256_extracti128_si256(all_four, 1)));
     }
 };
-
-template <typename L>
-constexpr Set kernel_set(const char* name, bool (*supported)()) {
-    return {name,
-            supported,
-            Conv2d<L>::run,
-            Depthwise<L>::run,
-            FullyConnected<L>::run,
-            wide_pool<L, Max>,
-            wide_pool<L, Average>,
-            wide_quantise<L>};
-}
 
 }  // namespace
 }  // namespace lockstep::model::kernels
