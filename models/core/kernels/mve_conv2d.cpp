@@ -1,6 +1,7 @@
 // conv2d, sixteen taps a step. A window of up to 64 taps stays in registers while the channels go by, four at
-// a time; it is read in place where it is one run of bytes. Of longer windows four are copied into steps of
-// four times sixteen bytes, zeros behind the last tap, and one channel is made of all four.
+// a time; longer ones are taken in pairs. Both are read in place where they are one run of bytes. Of still
+// longer windows four are copied into steps of four times sixteen bytes, zeros behind the last tap, and one
+// channel is made of all four.
 #if defined(__ARM_FEATURE_MVE)
 #include "models/core/kernels/mve.h"
 #include "models/core/kernels/window.h"
@@ -126,16 +127,60 @@ const int8_t* padded_row(const Tensor& x, const WindowParams& w, int32_t oy, int
     return row;
 }
 
+// The windows of the output cells, one after another.
+class Windows {
+  public:
+    explicit Windows(const OperatorContext& c)
+        : x_(*c.input[0]), w_(header<ConvParams>(c).window), columns_(c.output->dim[2]), room_(c.scratch) {
+        flat_ = w_.kernel_h == 1 && w_.dilation_w == 1;
+        step_ = w_.stride_w * x_.dim[3];
+    }
+    // In place where it is one run of bytes, else in `copy`.
+    const int8_t* next(int8_t* copy) {
+        if (ox_ == 0) begin_row();
+        const int8_t* at = ox_ >= first_ && ox_ < last_ ? row_ + ox_ * step_ : window(x_, w_, oy_, ox_, copy);
+        if (++ox_ == columns_) {
+            ox_ = 0;
+            ++oy_;
+        }
+        return at;
+    }
+    // Rows are padded in the scratch, which then has no room for copies, nor needs them.
+    void pad_rows() { pad_ = flat_ && w_.kernel_w > 1; }
+
+  private:
+    // Output columns [first, last) have their window in row_.
+    void begin_row() {
+        const int32_t ic = x_.dim[3], iy = oy_ * w_.stride_h - w_.pad_top;
+        first_ = 0;
+        last_ = columns_;
+        row_ = pad_ ? padded_row(x_, w_, oy_, columns_, room_) : nullptr;
+        if (row_ != nullptr) return;
+        last_ = 0;
+        if (!flat_ || iy < 0 || iy >= x_.dim[1]) return;
+        row_ = i8(&x_) + (iy * x_.dim[2] - w_.pad_left) * ic;
+        first_ = (w_.pad_left + w_.stride_w - 1) / w_.stride_w;
+        const int32_t room = x_.dim[2] + w_.pad_left - w_.kernel_w;
+        last_ = room < 0 ? 0 : room / w_.stride_w + 1;
+    }
+
+    const Tensor& x_;
+    const WindowParams& w_;
+    int32_t columns_;
+    MutableBytes room_;
+    bool flat_, pad_ = false;
+    int32_t step_, first_ = 0, last_ = 0, oy_ = 0, ox_ = 0;
+    const int8_t* row_ = nullptr;
+};
+
 void short_windows(const OperatorContext& c) {
-    const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
     const ConvParams& p = header<ConvParams>(c);
-    const WindowParams& w = p.window;
-    const int32_t ic = x.dim[3], columns = y.dim[2];
-    const size_t channels = y.dim[3], taps = size_t(w.kernel_h * w.kernel_w * ic), steps = (taps + 15) / 16;
+    const size_t channels = y.dim[3], cells = size_t(y.dim[1]) * y.dim[2];
+    const size_t taps = size_t(p.window.kernel_h * p.window.kernel_w * c.input[0]->dim[3]);
+    const size_t steps = (taps + 15) / 16;
     const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
     const RunWindow run = (taps % 16 == 0 ? kWhole : kPart)[steps - 1];
-    auto* copy = reinterpret_cast<int8_t*>(c.scratch.data());
     Window job = {nullptr,      a.weights,   taps,         a.bias,
                   4 * channels, i8_out(&y),  channels / 4, uint32_t(taps - 16 * (steps - 1)),
                   y.zero_point, p.clamp.low, p.clamp.high};
@@ -144,30 +189,181 @@ void short_windows(const OperatorContext& c) {
     rest.weights += (channels - 4) * taps;
     rest.bias += channels - 4;
     rest.quads = 1;
-    const bool flat = w.kernel_h == 1 && w.dilation_w == 1;
-    const int32_t step = w.stride_w * ic;
-    for (int32_t oy = 0; oy < y.dim[1]; ++oy) {
-        const int32_t iy = oy * w.stride_h - w.pad_top;
-        // Output columns [first, last) have their window in the input as one run of bytes.
-        int32_t first = columns, last = columns;
-        const int8_t* row = flat && w.kernel_w > 1 ? padded_row(x, w, oy, columns, c.scratch) : nullptr;
-        if (row != nullptr) {
-            first = 0;
-        } else if (flat && iy >= 0 && iy < x.dim[1]) {
-            row = i8(&x) + (iy * x.dim[2] - w.pad_left) * ic;
-            first = (w.pad_left + w.stride_w - 1) / w.stride_w;
-            const int32_t room = x.dim[2] + w.pad_left - w.kernel_w;
-            last = room < 0 ? 0 : room / w.stride_w + 1;
-            last = last < columns ? last : columns;
+    Windows windows(c);
+    windows.pad_rows();
+    for (size_t cell = 0; cell < cells; ++cell, job.out += channels) {
+        job.x = windows.next(reinterpret_cast<int8_t*>(c.scratch.data()));
+        run(&job);
+        if (channels % 4 == 0) continue;
+        rest.x = job.x;
+        rest.out = job.out + channels - 4;
+        run(&rest);
+    }
+}
+
+// Two windows of more taps by four output channels at a time: eight sums in every even register.
+struct Pair {
+    const int8_t* x[2];
+    const int8_t* weights;
+    size_t row;
+    const int32_t* bias;
+    size_t channel_bytes;
+    int8_t* out[2];
+    size_t quads;
+    size_t skip;  // from behind the whole steps of a row of weights to the row four further
+    size_t whole;
+    uint32_t last;  // taps of a last step that is not whole, or 0
+    int32_t zero_point, low, high;
+};
+constexpr size_t kLong = 16 * 16 + 15;  // taps
+
+#define PAIR_STEP(mac)                                \
+    "vldrb.8 q0, [r9], #16\n"                         \
+    "vldrb.8 q1, [r11], #16\n"                        \
+    "vldrb.8 q2, [r1], #16\n" mac " r0, q0, q2\n" mac \
+    " r8, q1, q2\n"                                   \
+    "vldrb.8 q3, [r3], #16\n" mac " r2, q0, q3\n" mac \
+    " r10, q1, q3\n"                                  \
+    "vldrb.8 q2, [r5], #16\n" mac " r4, q0, q2\n" mac \
+    " r12, q1, q2\n"                                  \
+    "vldrb.8 q3, [r7], #16\n" mac " r6, q0, q3\n" mac " r14, q1, q3\n"
+// No register is left to count steps: a jump leads into fifteen of them, each of 56 bytes.
+__attribute__((naked, noinline)) void run_pair(Pair*) {
+    asm volatile(
+        "push {r4-r11, lr}\n"
+        "vpush {d8-d15}\n"
+        "sub sp, #12\n"
+        "str r0, [sp]\n"
+        "ldrd r1, r2, [r0, #52]\n"
+        "vdup.32 q5, r1\n"
+        "vdup.32 q6, r2\n"
+        "ldrd r1, r3, [r0, #40]\n"
+        "rsb r1, r1, #16\n"
+        "movs r2, #56\n"
+        "mul r1, r1, r2\n"
+        "adr.w r2, 2f\n"
+        "add r1, r2\n"
+        "add r1, #1\n"
+        "str r1, [sp, #4]\n"
+        "vctp.8 r3\n"
+        "adr.w r2, 3f\n"
+        "cbnz r3, 5f\n"
+        "adr.w r2, 4f\n"
+        "5:\n"
+        "add r2, #1\n"
+        "str r2, [sp, #8]\n"
+        "ldrd r1, r12, [r0, #8]\n"
+        "add r3, r1, r12\n"
+        "add r5, r3, r12\n"
+        "add r7, r5, r12\n"
+        "1:\n"
+        "ldrd r9, r11, [r0]\n" PAIR_STEP("vmladav.s8")
+        "ldr pc, [sp, #4]\n"
+        "2:\n"
+        ".rept 15\n" PAIR_STEP("vmladava.s8")
+        ".endr\n"
+        "ldr pc, [sp, #8]\n"
+        "3:\n"
+        "vpstttt\n"
+        "vldrbt.8 q0, [r9]\n"
+        "vldrbt.8 q1, [r11]\n"
+        "vldrbt.8 q2, [r1]\n"
+        "vmladavat.s8 r0, q0, q2\n"
+        "vpstttt\n"
+        "vmladavat.s8 r8, q1, q2\n"
+        "vldrbt.8 q3, [r3]\n"
+        "vmladavat.s8 r2, q0, q3\n"
+        "vmladavat.s8 r10, q1, q3\n"
+        "vpstttt\n"
+        "vldrbt.8 q2, [r5]\n"
+        "vmladavat.s8 r4, q0, q2\n"
+        "vmladavat.s8 r12, q1, q2\n"
+        "vldrbt.8 q3, [r7]\n"
+        "vpstt\n"
+        "vmladavat.s8 r6, q0, q3\n"
+        "vmladavat.s8 r14, q1, q3\n"
+        "4:\n"
+        "vmov q0[2], q0[0], r0, r4\n"
+        "vmov q0[3], q0[1], r2, r6\n"
+        "vmov q1[2], q1[0], r8, r12\n"
+        "vmov q1[3], q1[1], r10, r14\n"
+        "ldr r0, [sp]\n"
+        "ldrd r2, r4, [r0, #16]\n"
+        "vldrw.u32 q2, [r2]\n"
+        "vadd.i32 q0, q0, q2\n"
+        "vadd.i32 q1, q1, q2\n"
+        "add r6, r2, r4\n"
+        "vldrw.u32 q2, [r6]\n"
+        "vqrdmulh.s32 q0, q0, q2\n"
+        "vqrdmulh.s32 q1, q1, q2\n"
+        "add r6, r4\n"
+        "vshr.s32 q3, q0, #31\n"
+        "vqadd.s32 q0, q0, q3\n"
+        "vshr.s32 q3, q1, #31\n"
+        "vqadd.s32 q1, q1, q3\n"
+        "vldrw.u32 q2, [r6]\n"
+        "vrshl.s32 q0, q0, q2\n"
+        "vrshl.s32 q1, q1, q2\n"
+        "ldr r6, [r0, #48]\n"
+        "vqadd.s32 q0, q0, r6\n"
+        "vqadd.s32 q1, q1, r6\n"
+        "vmax.s32 q0, q0, q5\n"
+        "vmax.s32 q1, q1, q5\n"
+        "vmin.s32 q0, q0, q6\n"
+        "vmin.s32 q1, q1, q6\n"
+        "ldrd r4, r6, [r0, #24]\n"
+        "vstrb.32 q0, [r4], #4\n"
+        "vstrb.32 q1, [r6], #4\n"
+        "strd r4, r6, [r0, #24]\n"
+        "adds r2, #16\n"
+        "str r2, [r0, #16]\n"
+        "ldrd r2, r4, [r0, #32]\n"
+        "add r1, r4\n"
+        "add r3, r4\n"
+        "add r5, r4\n"
+        "add r7, r4\n"
+        "subs r2, #1\n"
+        "str r2, [r0, #32]\n"
+        "bne.w 1b\n"
+        "add sp, #12\n"
+        "vpop {d8-d15}\n"
+        "pop {r4-r11, pc}\n");
+}
+#undef PAIR_STEP
+
+void long_windows(const OperatorContext& c) {
+    const Tensor& y = *c.output;
+    const ConvParams& p = header<ConvParams>(c);
+    const size_t channels = y.dim[3], cells = size_t(y.dim[1]) * y.dim[2];
+    const size_t taps = size_t(p.window.kernel_h * p.window.kernel_w * c.input[0]->dim[3]), whole = taps / 16;
+    const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
+    auto* copy = reinterpret_cast<int8_t*>(c.scratch.data());
+    const Pair first = {{},           a.weights,
+                        taps,         a.bias,
+                        4 * channels, {},
+                        channels / 4, 4 * taps - 16 * whole,
+                        whole,        uint32_t(taps % 16),
+                        y.zero_point, p.clamp.low,
+                        p.clamp.high};
+    Windows windows(c);
+    int8_t* out = i8_out(&y);
+    for (size_t cell = 0; cell < cells; cell += 2, out += 2 * channels) {
+        Pair job = first;
+        job.x[0] = job.x[1] = windows.next(copy);
+        job.out[0] = job.out[1] = out;
+        if (cell + 1 < cells) {
+            job.x[1] = windows.next(copy + taps);
+            job.out[1] += channels;
         }
-        for (int32_t ox = 0; ox < columns; ++ox, job.out += channels) {
-            job.x = ox >= first && ox < last ? row + ox * step : window(x, w, oy, ox, copy);
-            run(&job);
-            if (channels % 4 == 0) continue;
-            rest.x = job.x;
-            rest.out = job.out + channels - 4;
-            run(&rest);
-        }
+        Pair rest = job;
+        run_pair(&job);
+        if (channels % 4 == 0) continue;
+        rest.weights += (channels - 4) * taps;
+        rest.bias += channels - 4;
+        rest.out[0] += channels - 4;
+        rest.out[1] += channels - 4;
+        rest.quads = 1;
+        run_pair(&rest);
     }
 }
 
@@ -234,8 +430,8 @@ bool conv2d(const OperatorContext& c) {
     if (WeightLayout(p.layout) != WeightLayout::rows ||
         c.scratch.size() < vector_conv_scratch_bytes(uint32_t(taps)) || !shifts_right(a, channels))
         return false;
-    if (taps <= kShort && channels >= 4) {
-        short_windows(c);
+    if (taps <= kLong && channels >= 4) {
+        (taps <= kShort ? short_windows : long_windows)(c);
         return true;
     }
     auto* x64 = reinterpret_cast<int8_t*>(c.scratch.data());
