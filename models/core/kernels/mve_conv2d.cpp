@@ -127,56 +127,38 @@ const int8_t* padded_row(const Tensor& x, const WindowParams& w, int32_t oy, int
     return row;
 }
 
-// The windows of the output cells, one after another.
-class Windows {
-  public:
-    explicit Windows(const OperatorContext& c)
-        : x_(*c.input[0]), w_(header<ConvParams>(c).window), columns_(c.output->dim[2]), room_(c.scratch) {
-        flat_ = w_.kernel_h == 1 && w_.dilation_w == 1;
-        step_ = w_.stride_w * x_.dim[3];
-    }
-    // In place where it is one run of bytes, else in `copy`.
-    const int8_t* next(int8_t* copy) {
-        if (ox_ == 0) begin_row();
-        const int8_t* at = ox_ >= first_ && ox_ < last_ ? row_ + ox_ * step_ : window(x_, w_, oy_, ox_, copy);
-        if (++ox_ == columns_) {
-            ox_ = 0;
-            ++oy_;
+// use(window, cell) for every output cell, in order: in place where the window is one run of bytes, else one
+// copied into copy[cell % 2]. With `pad`, rows are padded in the scratch where they fit, which then has no
+// room for copies, nor needs them.
+template <typename Use>
+inline void for_windows(const OperatorContext& c, bool pad, int8_t* const copy[2], Use use) {
+    const Tensor& x = *c.input[0];
+    const WindowParams& w = header<ConvParams>(c).window;
+    const int32_t ic = x.dim[3], columns = c.output->dim[2], rows = c.output->dim[1], step = w.stride_w * ic;
+    const bool flat = w.kernel_h == 1 && w.dilation_w == 1;
+    size_t cell = 0;
+    for (int32_t oy = 0; oy < rows; ++oy) {
+        const int32_t iy = oy * w.stride_h - w.pad_top;
+        // Output columns [first, last) have their window in `row`.
+        int32_t first = 0, last = columns;
+        const int8_t* row =
+            pad && flat && w.kernel_w > 1 ? padded_row(x, w, oy, columns, c.scratch) : nullptr;
+        if (row == nullptr) {
+            row = i8(&x) + (iy * x.dim[2] - w.pad_left) * ic;
+            first = (w.pad_left + w.stride_w - 1) / w.stride_w;
+            const int32_t room = x.dim[2] + w.pad_left - w.kernel_w;
+            last = room < 0 ? 0 : room / w.stride_w + 1;
+            if (!flat || iy < 0 || iy >= x.dim[1]) last = 0;
         }
-        return at;
+        for (int32_t ox = 0; ox < columns; ++ox, row += step, ++cell)
+            use(ox >= first && ox < last ? row : window(x, w, oy, ox, copy[cell % 2]), cell);
     }
-    // Rows are padded in the scratch, which then has no room for copies, nor needs them.
-    void pad_rows() { pad_ = flat_ && w_.kernel_w > 1; }
-
-  private:
-    // Output columns [first, last) have their window in row_.
-    void begin_row() {
-        const int32_t ic = x_.dim[3], iy = oy_ * w_.stride_h - w_.pad_top;
-        first_ = 0;
-        last_ = columns_;
-        row_ = pad_ ? padded_row(x_, w_, oy_, columns_, room_) : nullptr;
-        if (row_ != nullptr) return;
-        last_ = 0;
-        if (!flat_ || iy < 0 || iy >= x_.dim[1]) return;
-        row_ = i8(&x_) + (iy * x_.dim[2] - w_.pad_left) * ic;
-        first_ = (w_.pad_left + w_.stride_w - 1) / w_.stride_w;
-        const int32_t room = x_.dim[2] + w_.pad_left - w_.kernel_w;
-        last_ = room < 0 ? 0 : room / w_.stride_w + 1;
-    }
-
-    const Tensor& x_;
-    const WindowParams& w_;
-    int32_t columns_;
-    MutableBytes room_;
-    bool flat_, pad_ = false;
-    int32_t step_, first_ = 0, last_ = 0, oy_ = 0, ox_ = 0;
-    const int8_t* row_ = nullptr;
-};
+}
 
 void short_windows(const OperatorContext& c) {
     const Tensor& y = *c.output;
     const ConvParams& p = header<ConvParams>(c);
-    const size_t channels = y.dim[3], cells = size_t(y.dim[1]) * y.dim[2];
+    const size_t channels = y.dim[3];
     const size_t taps = size_t(p.window.kernel_h * p.window.kernel_w * c.input[0]->dim[3]);
     const size_t steps = (taps + 15) / 16;
     const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
@@ -189,16 +171,18 @@ void short_windows(const OperatorContext& c) {
     rest.weights += (channels - 4) * taps;
     rest.bias += channels - 4;
     rest.quads = 1;
-    Windows windows(c);
-    windows.pad_rows();
-    for (size_t cell = 0; cell < cells; ++cell, job.out += channels) {
-        job.x = windows.next(reinterpret_cast<int8_t*>(c.scratch.data()));
+    auto* scratch = reinterpret_cast<int8_t*>(c.scratch.data());
+    int8_t* const copy[2] = {scratch, scratch};
+    for_windows(c, true, copy, [&](const int8_t* x, size_t) {
+        job.x = x;
         run(&job);
-        if (channels % 4 == 0) continue;
-        rest.x = job.x;
-        rest.out = job.out + channels - 4;
-        run(&rest);
-    }
+        if (channels % 4 != 0) {
+            rest.x = x;
+            rest.out = job.out + channels - 4;
+            run(&rest);
+        }
+        job.out += channels;
+    });
 }
 
 // Two windows of more taps by four output channels at a time: eight sums in every even register.
@@ -337,34 +321,40 @@ void long_windows(const OperatorContext& c) {
     const size_t channels = y.dim[3], cells = size_t(y.dim[1]) * y.dim[2];
     const size_t taps = size_t(p.window.kernel_h * p.window.kernel_w * c.input[0]->dim[3]), whole = taps / 16;
     const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
-    auto* copy = reinterpret_cast<int8_t*>(c.scratch.data());
-    const Pair first = {{},           a.weights,
-                        taps,         a.bias,
-                        4 * channels, {},
-                        channels / 4, 4 * taps - 16 * whole,
-                        whole,        uint32_t(taps % 16),
-                        y.zero_point, p.clamp.low,
-                        p.clamp.high};
-    Windows windows(c);
+    auto* scratch = reinterpret_cast<int8_t*>(c.scratch.data());
+    int8_t* const copy[2] = {scratch, scratch + taps};
+    const Pair all = {{},           a.weights,
+                      taps,         a.bias,
+                      4 * channels, {},
+                      channels / 4, 4 * taps - 16 * whole,
+                      whole,        uint32_t(taps % 16),
+                      y.zero_point, p.clamp.low,
+                      p.clamp.high};
     int8_t* out = i8_out(&y);
-    for (size_t cell = 0; cell < cells; cell += 2, out += 2 * channels) {
-        Pair job = first;
-        job.x[0] = job.x[1] = windows.next(copy);
-        job.out[0] = job.out[1] = out;
-        if (cell + 1 < cells) {
-            job.x[1] = windows.next(copy + taps);
-            job.out[1] += channels;
+    const int8_t* before = nullptr;
+    for_windows(c, false, copy, [&](const int8_t* x, size_t cell) {
+        const bool alone = cell + 1 == cells && cell % 2 == 0;
+        if (cell % 2 == 0 && !alone) {
+            before = x;
+            return;
         }
+        Pair job = all;
+        job.x[0] = alone ? x : before;
+        job.x[1] = x;
+        job.out[0] = out;
+        job.out[1] = alone ? out : out + channels;
         Pair rest = job;
         run_pair(&job);
-        if (channels % 4 == 0) continue;
-        rest.weights += (channels - 4) * taps;
-        rest.bias += channels - 4;
-        rest.out[0] += channels - 4;
-        rest.out[1] += channels - 4;
-        rest.quads = 1;
-        run_pair(&rest);
-    }
+        if (channels % 4 != 0) {
+            rest.weights += (channels - 4) * taps;
+            rest.bias += channels - 4;
+            rest.out[0] += channels - 4;
+            rest.out[1] += channels - 4;
+            rest.quads = 1;
+            run_pair(&rest);
+        }
+        out += 2 * channels;
+    });
 }
 
 int32x4_t dot_long(const int8_t* x, const int8_t* w, size_t steps) {

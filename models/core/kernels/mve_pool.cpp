@@ -1,4 +1,4 @@
-// max_pool and average_pool: sixteen, or four, channels at a time.
+// max_pool and average_pool: sixteen, or eight, channels at a time.
 #if defined(__ARM_FEATURE_MVE)
 #include "models/core/kernels/mve.h"
 #include "models/core/kernels/pool.h"
@@ -27,22 +27,22 @@ struct Max {
 };
 
 struct Average {
-    static constexpr int32_t kChannels = 4;
+    static constexpr int32_t kChannels = 8;
     static void run(const PoolBlock& b, int8_t* out, int32_t n, const ClampParams& clamp) {
-        const mve_pred16_t some = vctp32q(uint32_t(n));
-        int32x4_t sum = vdupq_n_s32(0);
+        const mve_pred16_t some = vctp16q(uint32_t(n));
+        int16x8_t sum = vdupq_n_s16(0);
         const int8_t* row = b.from;
         for (int32_t y = 0; y < b.rows; ++y, row += b.row_bytes) {
             const int8_t* p = row;
-            if (n == 4)
+            if (n == 8)
                 for (int32_t x = 0; x < b.columns; ++x, p += b.column_bytes)
-                    sum = vaddq_s32(sum, vldrbq_s32(p));
+                    sum = vaddq_s16(sum, vldrbq_s16(p));
             else
                 for (int32_t x = 0; x < b.columns; ++x, p += b.column_bytes)
-                    sum = vaddq_s32(sum, vldrbq_z_s32(p, some));
+                    sum = vaddq_s16(sum, vldrbq_z_s16(p, some));
         }
-        int32_t v[4];
-        vstrwq_s32(v, sum);
+        int16_t v[8];
+        vstrhq_s16(v, sum);
         const int32_t count = b.rows * b.columns;
         for (int32_t i = 0; i < n; ++i) {
             const int32_t mean = (v[i] > 0 ? v[i] + count / 2 : v[i] - count / 2) / count;
@@ -74,6 +74,9 @@ bool max_pool(const OperatorContext& c) {
     return run<Max>(c);
 }
 bool average_pool(const OperatorContext& c) {
+    constexpr int32_t kMostPooled = 255;  // their sum fits 16 bits
+    const WindowParams& w = header<PoolParams>(c).window;
+    if (w.kernel_h * w.kernel_w > kMostPooled) return false;
     return run<Average>(c);
 }
 
