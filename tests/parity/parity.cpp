@@ -1,5 +1,6 @@
 // The same plans on the same inputs, on any machine: a hash of every tensor, one line each. Runs hosted
-// (main with the file of plans and, if wanted, a kernel set's name) or bare (LOCKSTEP_BARE: plans loaded at LOCKSTEP_PLANS, semihosting).
+// (main with the file of plans and, if wanted, a kernel set's name) or bare (LOCKSTEP_BARE: plans loaded at
+// LOCKSTEP_PLANS, semihosting).
 //
 //   plans file: u32 count, then for each u32 bytes, padded to 16, and its bytes, padded to 16
 //   output:     PLAN STAGE HASH ...; kernels cases N fast N wrong N first N HASH

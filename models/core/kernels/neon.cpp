@@ -60,7 +60,7 @@ struct Neon {
         for (; i + 8 <= n; i += 8)
             vst1q_s16(to + i, vmovl_s8(vld1_s8(from + i)));
         for (; i < n; ++i)
-            to[i] = from[i];
+            to[i] = int16_t(+from[i]);
     }
     // Weights 0 and 1 of each lane, then 2 and 3.
     LOCKSTEP_WIDE static void spread(const uint32_t* four, size_t step, uint32_t* to) {

@@ -52,7 +52,7 @@ class FullyConnected {
     static void plain(const int8_t* from, size_t n, E* x) {
         size_t i = 0;
         for (; i < n; ++i)
-            x[i] = from[i];
+            x[i] = E(+from[i]);
         for (; i % L::kRowStep != 0; ++i)
             x[i] = 0;
     }
@@ -60,7 +60,7 @@ class FullyConnected {
     static void repeat(const int8_t* from, size_t n, E* x) {
         size_t i = 0;
         for (; i < n; i += 4, x += 16) {
-            const E four[4] = {from[i], from[i + 1], from[i + 2], from[i + 3]};
+            const E four[4] = {E(+from[i]), E(+from[i + 1]), E(+from[i + 2]), E(+from[i + 3])};
             for (size_t k = 0; k < 4; ++k)
                 memcpy(x + 4 * k, four, sizeof four);
         }

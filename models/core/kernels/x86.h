@@ -9,10 +9,10 @@
 namespace lockstep::model::kernels {
 namespace {
 
-// Four paired weights of four outputs, a row of four after the other.
-constexpr int8_t kUnpair[16] = {0, 4, 2, 6, 1, 5, 3, 7, 8, 12, 10, 14, 9, 13, 11, 15};
-
 struct Bytes32 {
+    // Four paired weights of four outputs, a row of four after the other.
+    static constexpr int8_t kUnpair[16] = {0, 4, 2, 6, 1, 5, 3, 7, 8, 12, 10, 14, 9, 13, 11, 15};
+
     using B = __m256i;
     LOCKSTEP_WIDE static B load_bytes(const int8_t* p) {
         return _mm256_loadu_si256(reinterpret_cast<const B*>(p));

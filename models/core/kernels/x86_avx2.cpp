@@ -22,7 +22,7 @@ struct Avx2 : Lanes8 {
                 reinterpret_cast<__m256i*>(to + i),
                 _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
         for (; i < n; ++i)
-            to[i] = from[i];
+            to[i] = int16_t(+from[i]);
     }
     // Weights 0 and 1 of each lane, then 2 and 3.
     LOCKSTEP_WIDE static void spread(const uint32_t* four, size_t step, uint32_t* to) {
@@ -47,7 +47,8 @@ struct Avx2 : Lanes8 {
         return mac(acc, load(x), V(wide(_mm_xor_si128(v, even))));
     }
     LOCKSTEP_WIDE static void paired_totals(V v, int32_t* sum) {
-        const __m128i low = _mm256_castsi256_si128(__m256i(v)), high = _mm256_extracti128_si256(__m256i(v), 1);
+        const __m128i low = _mm256_castsi256_si128(__m256i(v)),
+                      high = _mm256_extracti128_si256(__m256i(v), 1);
         _mm_storeu_si128(reinterpret_cast<__m128i*>(sum), _mm_hadd_epi32(low, high));
     }
 };

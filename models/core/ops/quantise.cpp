@@ -7,7 +7,7 @@ namespace lockstep::model {
 namespace {
 
 Code prepare(const OperatorContext& c) {
-    if (c.input_count != 1 || c.params.size() != 0) return Code::invalid;
+    if (c.input_count != 1 || !c.params.empty()) return Code::invalid;
     const Tensor& in = *c.input[0];
     const Tensor& out = *c.output;
     if (in.type != ElementType::float32 || out.type != ElementType::int8) return Code::invalid;
