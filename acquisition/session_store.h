@@ -47,6 +47,7 @@ struct WriterStatistics {
     uint64_t bytes = 0;           // journal + HDF5 so far
     uint64_t dropped_events = 0;  // queue full: reported loss, also stored as gaps
     double seconds_to_full = -1;  // forecast from the current rate, -1 = unknown
+    bool full = false;            // only the space kept for the end is left: end the recording now
     std::string warning;          // "" or words for a person
 };
 

@@ -45,13 +45,7 @@ class PosixAppendFile : public AppendFile {
         while (done < size) {
             const ssize_t n = ::pwrite(fd_, data + done, size - done, off_t(size_ + done));
             if (n < 0 && errno == EINTR) continue;
-            if (n <= 0) {
-                const int code = n < 0 ? errno : EIO;
-                if (::ftruncate(fd_, off_t(size_)) != 0) {
-                    // A torn record at the end: the reader stops there, and the next append overwrites it.
-                }
-                return tl::make_unexpected(system_error("cannot write", path_, code));
-            }
+            if (n <= 0) return tl::make_unexpected(system_error("cannot write", path_, n < 0 ? errno : EIO));
             done += size_t(n);
         }
         size_ += size;

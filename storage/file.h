@@ -16,7 +16,8 @@ namespace lockstep::storage {
 class AppendFile {
   public:
     virtual ~AppendFile() = default;
-    // Appends all of it or, on an error, none: a partial write is cut off again.
+    // Appends all of it or, on an error, none: the next append begins where this one did. What it left
+    // past size() is not cut off, which would give reserved space away.
     virtual Status append(const uint8_t* data, size_t size) = 0;
     virtual Status sync() = 0;                   // fdatasync
     virtual Status reserve(uint64_t bytes) = 0;  // disk space from the start of the file; its size stays

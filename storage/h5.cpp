@@ -1,9 +1,11 @@
 #include "storage/h5.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "dsp/base/crc32c.h"
+#include "storage/file.h"
 #include "storage/pack.h"
 
 namespace lockstep::storage::h5 {
@@ -11,6 +13,13 @@ namespace {
 
 constexpr int kDeflateLevel = 4;
 constexpr uint32_t kNoFilter = 3;  // neither shuffle nor deflate
+
+// HDF5's own sentence about the operating system holds dates, addresses and line breaks: only its number
+// counts.
+int system_code(const std::string& message) {
+    const size_t at = message.find("errno = ");
+    return at == std::string::npos ? 0 : std::atoi(message.c_str() + at + 8);
+}
 
 // The innermost message of HDF5's error stack, where the cause is.
 std::string last_message() {
@@ -23,6 +32,12 @@ std::string last_message() {
         },
         &text);
     return text;
+}
+
+[[noreturn]] void fail_with_cause(const std::string& what, const std::string& where) {
+    const std::string cause = last_message();
+    if (const int code = system_code(cause); code != 0) throw Failure(system_error(what, where, code));
+    throw Failure(Error{ErrorKind::system, cause.empty() ? what : what + " (" + cause + ")", where, {}});
 }
 
 }  // namespace
@@ -44,10 +59,7 @@ std::unique_lock<std::recursive_mutex> lock() {
 }
 
 Id::Id(hid_t id, const std::string& what, const std::string& where) : id_(id) {
-    if (id < 0) {
-        const std::string cause = last_message();
-        throw Failure(Error{ErrorKind::system, cause.empty() ? what : what + " (" + cause + ")", where, {}});
-    }
+    if (id < 0) fail_with_cause(what, where);
 }
 
 void Id::reset() {
@@ -59,9 +71,7 @@ void Id::reset() {
 }
 
 void check(herr_t status, const std::string& what, const std::string& where) {
-    if (status >= 0) return;
-    const std::string cause = last_message();
-    throw Failure(Error{ErrorKind::system, cause.empty() ? what : what + " (" + cause + ")", where, {}});
+    if (status < 0) fail_with_cause(what, where);
 }
 
 Id text_type(size_t bytes) {

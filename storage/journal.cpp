@@ -130,10 +130,10 @@ void JournalWriter::add(const Event& event) {
 
 Status JournalWriter::flush() {
     if (buffer_.empty()) return {};
-    // Space ahead of the end, so that a disk that fills up by others leaves room for what is on its way.
     if (file_->size() + buffer_.size() + kReserveStep / 2 > reserved_) {
         const uint64_t wanted = file_->size() + buffer_.size() + kReserveStep;
-        if (file_->reserve(wanted)) reserved_ = wanted;
+        short_of_space_ = !file_->reserve(wanted);
+        if (!short_of_space_) reserved_ = wanted;
     }
     if (auto ok = file_->append(buffer_.data(), buffer_.size()); !ok) return ok;
     buffer_.clear();

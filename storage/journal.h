@@ -37,6 +37,9 @@ class JournalWriter {
     // Writes the buffer; on an error it is kept for the next try.
     Status flush();
     Status sync();
+    // Space is kept ahead of the end, so that a disk that others fill leaves room for what is on its way;
+    // true when no more can be had.
+    bool short_of_space() const { return short_of_space_; }
     size_t buffered() const { return buffer_.size(); }
     uint64_t size() const { return file_->size(); }
     const std::string& path() const { return path_; }
@@ -50,6 +53,7 @@ class JournalWriter {
     std::vector<uint8_t> buffer_;
     std::vector<uint8_t> scratch_;
     uint64_t reserved_ = 0;
+    bool short_of_space_ = false;
 };
 
 struct JournalReport {

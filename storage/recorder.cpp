@@ -249,6 +249,7 @@ class Recorder : public SessionWriter {
             } else {
                 on_full(ok.error());
             }
+            if (journal_->short_of_space()) on_short();
             const bool tick = last || Clock::now() - synced >= kSyncEvery;
             ticks += tick ? 1 : 0;
             hand_on(&batch, bytes, last || (tick && ticks % kBuildTicks == 0));
@@ -273,6 +274,21 @@ class Recorder : public SessionWriter {
         alarm(Error{ErrorKind::system,
                     "the recording cannot be written (" + error.what + "); it waits in memory",
                     journal_path(path_), "free some space now"});
+    }
+
+    // The journal has room for what is on its way, and no more can be had for it.
+    void on_short() {
+        if (!given_up_) {
+            give_up();  // and see
+            return;
+        }
+        {
+            const std::lock_guard<std::mutex> held(mutex_);
+            if (statistics_.full) return;
+            statistics_.full = true;
+        }
+        alarm(Error{ErrorKind::system, "the disk is full; there is room left to end the recording, no more",
+                    path_, "end the recording and free some space"});
     }
 
     void give_up() {

@@ -12,6 +12,8 @@
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
 #include "models/plan_file.h"
+#include "storage/append.h"
+#include "storage/reader.h"
 
 namespace lockstep::app {
 namespace {
@@ -28,6 +30,7 @@ struct RecordOptions {
     bool json = false;
     bool composite = false;
     double rotate_minutes = 0, rotate_mb = 0;
+    std::string continued;  // a session that goes on
 };
 
 // A stream that says nothing for so long, of those that should, is told at once.
@@ -60,6 +63,7 @@ void watch(const Session& session, Recording& recording, const RecordOptions& op
             progress.clear();
             say("lockstep: " + warned);
         }
+        if (written.full) break;  // while the end still fits
         if (seconds - told >= 0.5) {
             told = seconds;
             const Summary summary = session.summary();
@@ -187,7 +191,20 @@ int record(const RecordOptions& options) {
         if (!script) return complain(script.error());
         labels = std::move(*script);
     }
-    const auto path = session_path(options.output, options.subject, options.task);
+    auto path =
+        session_path(options.continued.empty() ? options.output : storage::more_path(options.continued),
+                     options.subject, options.task);
+    std::string subject = options.subject, task = options.task;
+    if (!options.continued.empty()) {
+        const auto left_over = storage::append_left_over(options.continued);
+        if (!left_over) return complain(left_over.error());
+        if (!left_over->empty()) say("lockstep: " + options.continued + ": " + *left_over);
+        auto earlier = storage::open_session(options.continued);
+        if (!earlier) return complain(earlier.error());
+        subject = (*earlier)->header().subject;
+        task = (*earlier)->header().task;
+        path = storage::more_path(options.continued);
+    }
     if (!path) return complain(path.error());
 
     Session session;
@@ -200,8 +217,8 @@ int record(const RecordOptions& options) {
 
     RecordingOptions file;
     file.path = *path;
-    file.subject = options.subject;
-    file.task = options.task;
+    file.subject = subject;
+    file.task = task;
     file.composite = options.composite;
     file.plans = session.models();
     file.rotate_seconds = options.rotate_minutes * 60;
@@ -222,10 +239,20 @@ int record(const RecordOptions& options) {
     if (const Status stopped = session.stop(); !stopped) status = std::max(status, complain(stopped.error()));
     const size_t left_out = script.finish(options.seconds > 0 ? std::min(seconds, options.seconds) : seconds);
     const WriterStatistics before = (*recording)->statistics();
+    if (before.full) status = std::max<int>(status, kFailed);
     const auto finished = (*recording)->finish();
     if (const auto error = (*recording)->take_error()) status = std::max(status, complain(*error));
     if (!finished) return complain(finished.error());
-    return conclude(session.summary(), before, options, *finished, left_out, status);
+    if (!options.continued.empty()) {
+        if (const Status appended = storage::append_session(options.continued, *finished); !appended) {
+            Error error = appended.error();
+            error.what += "; what was recorded now is whole in " + *finished;
+            error.remedy = "then run: lockstep session repair " + options.continued;
+            return complain(error);
+        }
+    }
+    return conclude(session.summary(), before, options,
+                    options.continued.empty() ? *finished : options.continued, left_out, status);
 }
 
 }  // namespace
@@ -235,7 +262,11 @@ void add_record(CLI::App& root, Chosen* chosen) {
         root.add_subcommand("record", "Record devices into a session file; Ctrl-C ends it cleanly");
     auto o = std::make_shared<RecordOptions>();
     command->add_option("uri", o->uris, "Devices, all into one session")->required();
-    command->add_option("-o,--output", o->output, "NAME.h5, or a folder for a generated name")->required();
+    CLI::Option_group* target = command->add_option_group("target");
+    target->add_option("-o,--output", o->output, "NAME.h5, or a folder for a generated name");
+    CLI::Option* continued =
+        target->add_option("--continue", o->continued, "Go on with this session, in a new segment");
+    target->require_option(1);
     command->add_option("--seconds", o->seconds, "End after so many seconds")->check(CLI::PositiveNumber);
     command->add_option("--label-script", o->label_script, "CSV with start_s,stop_s,class,stream,channel");
     command
@@ -244,9 +275,11 @@ void add_record(CLI::App& root, Chosen* chosen) {
     command->add_option("--subject", o->subject, "Pseudonym of the person");
     command->add_option("--task", o->task, "What the person does");
     command->add_option("--rotate-minutes", o->rotate_minutes, "A new file, NAME_part-N.h5, after so long")
-        ->check(CLI::Range(0.01, 1e6));
+        ->check(CLI::Range(0.01, 1e6))
+        ->excludes(continued);
     command->add_option("--rotate-mb", o->rotate_mb, "A new file when one takes so much of the disk")
-        ->check(CLI::Range(1.0, 1e9));
+        ->check(CLI::Range(1.0, 1e9))
+        ->excludes(continued);
     command->add_flag("--strict", o->strict, "Exit 1 when anything was lost or differs");
     command->add_flag("--composite", o->composite, "The streams are joined from several people");
     command->add_flag("--json", o->json, "One JSON object on standard output");

@@ -4,6 +4,7 @@
 
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
+#include "storage/append.h"
 #include "storage/reader.h"
 #include "storage/repair.h"
 
@@ -84,8 +85,13 @@ int verify(const std::string& path, bool json) {
 }
 
 int repair(const std::string& path, const std::string& output, bool json) {
-    const auto report = storage::recover(path, output);
+    auto report = storage::recover(path, output);
     if (!report) return complain(report.error());
+    if (output.empty()) {  // a continuation that was cut short
+        const auto more = storage::append_left_over(report->path);
+        if (!more) return complain(more.error());
+        if (!more->empty()) report->text = *more;
+    }
     if (json)
         print_json({{"session", report->path},
                     {"seconds", report->seconds},

@@ -4,6 +4,9 @@
 //                                             beside it a thread that does the same without a recorder
 //   feed PATH                                 the nominal streams in real time, until it is killed; a line of
 //                                             what was handed over after every append()
+//   fill PATH                                 8 channels, much faster than real time, until the recorder says
+//   that
+//                                             the disk is full; then ends the recording. Exit status 3
 //   read PATH                                 opening, the first overview, random 10 s
 #include <sys/resource.h>
 #include <unistd.h>
@@ -222,6 +225,47 @@ int feed(const std::string& path) {
     }
 }
 
+int fill(const std::string& path) {
+    const StreamInfo info = bench::stream("eeg", SampleType::int24, 8, 250, 500);
+    auto writer = storage::create_session(bench::options(path));
+    if (!writer) return complain(writer.error());
+    (*writer)->append(bench::started({info}));
+    uint64_t rows = 0, space = 0;
+    Clock::time_point shrank = Clock::now(), told = shrank;
+    bool was_told = false;
+    for (const auto t0 = Clock::now(); since(t0) < 30;) {
+        for (int i = 0; i < 10; ++i, rows += info.batch) {
+            auto b = std::make_shared<Block>();
+            b->first = rows;
+            b->count = info.batch;
+            b->channels = 8;
+            b->device_us = rows * 4000;
+            b->host_ns = int64_t(rows) * 4'000'000;
+            for (uint32_t k = 0; k < b->count; ++k)
+                for (size_t c = 0; c < 8; ++c)
+                    b->counts.push_back(telling(rows + k, c, true));
+            (*writer)->append(std::shared_ptr<const Block>(std::move(b)));
+        }
+        const uint64_t left = storage::free_space(path);
+        if (left < space) shrank = Clock::now();
+        space = left;
+        while (auto error = (*writer)->take_error()) {
+            std::fprintf(stderr, "%s\n", error->message().c_str());
+            told = Clock::now();
+        }
+        was_told = (*writer)->statistics().full;
+        if (was_told) break;
+        usleep(10000);
+    }
+    const auto finished = (*writer)->finish();
+    std::puts(json{{"rows", rows},
+                   {"full", was_told},
+                   {"error_s", std::max(0.0, std::chrono::duration<double>(told - shrank).count())}}
+                  .dump()
+                  .c_str());
+    return finished ? 0 : complain(finished.error());
+}
+
 double median(std::vector<double> v) {
     std::sort(v.begin(), v.end());
     return v[v.size() / 2];
@@ -295,7 +339,9 @@ int main(int argc, char** argv) {
         return record(argv[2], std::atoi(argv[3]), uint32_t(std::atoi(argv[4])), std::atof(argv[5]),
                       std::atof(argv[6]));
     if (what == "feed") return feed(argv[2]);
+    if (what == "fill") return fill(argv[2]);
     if (what == "read") return read(argv[2]);
-    std::fputs("storage_bench record PATH CHANNELS RATE SECONDS SPEED | feed PATH | read PATH\n", stderr);
+    std::fputs("storage_bench record PATH CHANNELS RATE SECONDS SPEED | feed PATH | fill PATH | read PATH\n",
+               stderr);
     return 2;
 }

@@ -1,6 +1,6 @@
 // Records a synthetic session for the Python tests: feeder PATH SECONDS [--pace MS]. What was fed goes
-// to standard output as JSON lines (one an event); with --pace it sleeps between events and flushes
-// each line once its event was handed over, until somebody kills it.
+// to standard output as JSON lines, one before each event; with --pace it sleeps between events. Ends early
+// when the disk is full.
 #include <unistd.h>
 
 #include <cstdio>
@@ -62,6 +62,7 @@ json line_of(const Event& event) {
 
 int main(int argc, char** argv) {
     if (argc < 3) return 2;
+    setvbuf(stdout, nullptr, _IOLBF, 0);
     const int pace_ms = argc > 4 && strcmp(argv[3], "--pace") == 0 ? atoi(argv[4]) : 0;
     auto writer = lockstep::storage::create_session(lockstep::synthetic::options(argv[1]));
     if (!writer) {
@@ -70,14 +71,15 @@ int main(int argc, char** argv) {
     }
     for (const Event& event : lockstep::synthetic::events(atoi(argv[2]), 42)) {
         const std::string line = line_of(event).dump();
-        (*writer)->append(event);
+        while (const auto error = (*writer)->take_error())
+            fprintf(stderr, "%s\n", error->message().c_str());
+        if ((*writer)->statistics().full) break;
+        // Told first: whatever the recorder has is among what was told, however the program ends.
         timespec now{};
         clock_gettime(CLOCK_MONOTONIC, &now);
         printf("%lld.%09ld %s\n", static_cast<long long>(now.tv_sec), now.tv_nsec, line.c_str());
-        if (pace_ms != 0) {
-            fflush(stdout);
-            usleep(useconds_t(pace_ms) * 1000);
-        }
+        (*writer)->append(event);
+        if (pace_ms != 0) usleep(useconds_t(pace_ms) * 1000);
     }
     const auto finished = (*writer)->finish();
     if (finished) return 0;
