@@ -16,7 +16,7 @@ BENCHMARKS = {
     "link.nominal": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "nominal"],
     "link.maximum": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "maximum"],
     **{f"storage.{part}": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/storage/storage.py"), part]
-       for part in ("kill", "write", "day")},
+       for part in ("kill", "faults", "write", "day")},
     "link.faults": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "faults"],
     "studio": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/studio.py")],
     "core": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/core/core.py")],

@@ -15,11 +15,14 @@
 namespace lockstep::storage {
 namespace {
 
-constexpr char kContinued[] = "continued";
-
 bool same_stream(const StreamInfo& a, const StreamInfo& b) {
     return a.name == b.name && a.type == b.type && a.channels.size() == b.channels.size() &&
            a.rate_num == b.rate_num && a.rate_den == b.rate_den;
+}
+
+// A device is known again by its serial number, or by its address without the options.
+std::pair<std::string, std::string> identity(const DeviceInfo& info) {
+    return {info.board, info.serial.empty() ? info.uri.substr(0, info.uri.find('?')) : info.serial};
 }
 
 // Numbers and times of the second session's events, in the first one's.
@@ -33,13 +36,12 @@ class Moved {
         std::map<std::pair<std::string, std::string>, int> devices;
         int next_device = 0;
         for (const SegmentInfo& s : first.segments()) {
-            devices[{s.started.info.uri, s.started.info.serial}] = s.started.device;
+            devices[identity(s.started.info)] = s.started.device;
             next_device = std::max(next_device, s.started.device + 1);
             segments_ = std::max(segments_, s.started.segment + 1);
         }
         for (const SegmentInfo& s : second.segments()) {
-            const auto [found, is_new] =
-                devices.try_emplace({s.started.info.uri, s.started.info.serial}, next_device);
+            const auto [found, is_new] = devices.try_emplace(identity(s.started.info), next_device);
             if (is_new) ++next_device;
             devices_[s.started.device] = found->second;
         }
@@ -87,6 +89,10 @@ class Moved {
         v.segment += segments_;
         v.device = device(v.device);
         v.host_ns += shift_ns_;
+        if (v.reason == "start")
+            v.reason = kContinued;
+        else if (v.reason == "joined")
+            v.reason = std::string(kContinued) + ", joined";
         for (int& s : v.streams)
             s = stream(s);
         return v;

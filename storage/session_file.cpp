@@ -173,7 +173,9 @@ class SessionFileImpl : public SessionFile {
         h5::write_numbers(group.get(), "streams", std::vector<int32_t>(v.streams.begin(), v.streams.end()));
         h5::write_text(group.get(), "device_json", to_json(v.info));
         open_segments_[v.segment] = segment_names_.back();
-        segment_clock_[v.segment] = {v.device, v.info.boot_id};
+        // A continuation's host clock is another one, even when the device still runs.
+        if (v.reason.rfind(kContinued, 0) == 0) ++continued_[v.device];
+        segment_clock_[v.segment] = {v.device, v.info.boot_id, continued_[v.device]};
 
         const std::string device = std::to_string(v.device);
         if (!h5::has(devices_.get(), device)) {
@@ -340,9 +342,10 @@ class SessionFileImpl : public SessionFile {
         return index >= 0 && size_t(index) < streams_.size() ? streams_[size_t(index)].get() : nullptr;
     }
 
-    std::pair<int, uint64_t> clock_key(int device, int segment) const {
+    using ClockKey = std::tuple<int, uint64_t, int>;  // device, boot, continuation
+    ClockKey clock_key(int device, int segment) const {
         const auto found = segment_clock_.find(segment);
-        return found != segment_clock_.end() ? found->second : std::make_pair(device, uint64_t(0));
+        return found != segment_clock_.end() ? found->second : ClockKey(device, 0, 0);
     }
 
     PredictionTable& prediction_table(const Prediction& v) {
@@ -417,12 +420,13 @@ class SessionFileImpl : public SessionFile {
         std::map<int, int> boots;
         for (const auto& [key, map] : clocks_) {
             if (!map.ready()) continue;
-            const int boot = boots[key.first]++;
-            const Id fit = h5::create_group(clock.get(),
-                                            "fit_" + std::to_string(key.first) + "_" + std::to_string(boot));
+            const auto& [device, boot_id, part] = key;
+            const int boot = boots[device]++;
+            const Id fit =
+                h5::create_group(clock.get(), "fit_" + std::to_string(device) + "_" + std::to_string(boot));
             const ClockEstimate estimate = map.estimate();
-            h5::write_number(fit.get(), "device", int32_t(key.first));
-            h5::write_attribute(fit.get(), "boot_id", std::to_string(key.second));
+            h5::write_number(fit.get(), "device", int32_t(device));
+            h5::write_attribute(fit.get(), "boot_id", std::to_string(boot_id));
             h5::write_number(fit.get(), "offset_ms",
                              double(map.host_ns(0) - options_.header.start_host_ns) / 1e6);
             h5::write_number(fit.get(), "drift_ppm", estimate.drift_ppm);
@@ -459,8 +463,9 @@ class SessionFileImpl : public SessionFile {
     Id file_, general_, devices_, acquisition_, segments_, predictions_;
     std::vector<std::string> segment_names_;
     std::map<int, std::string> open_segments_;
-    std::map<int, std::pair<int, uint64_t>> segment_clock_;  // segment -> device, boot
-    std::map<std::pair<int, uint64_t>, ClockHistory> clocks_;
+    std::map<int, ClockKey> segment_clock_;
+    std::map<int, int> continued_;  // per device
+    std::map<ClockKey, ClockHistory> clocks_;
     std::vector<std::unique_ptr<StreamWriter>> streams_;
     std::map<std::tuple<int, Origin, size_t, size_t, size_t>, PredictionTable> prediction_tables_;
     Grower clock_, health_, verdicts_;

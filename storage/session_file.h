@@ -10,6 +10,9 @@
 
 namespace lockstep::storage {
 
+// Why a segment begins that was recorded later (storage/append.h).
+constexpr char kContinued[] = "continued";
+
 class SessionFile {
   public:
     // Creates `path` (which must not exist) with what is known before the first sample.

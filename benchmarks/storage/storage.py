@@ -3,7 +3,8 @@ and the reader runs in a program of its own (storage_bench, lockstep); h5py and 
 same signals in the same run. Prints one JSON object of figures; progress goes to standard error.
 
 LOCKSTEP_BENCH_KILLS  how often a recording is killed (100)
-LOCKSTEP_BENCH_HOURS  length of the long session (24)"""
+LOCKSTEP_BENCH_HOURS  length of the long session (24)
+LOCKSTEP_BENCH_FAULTS  how many crashes and power cuts (0: a crash at every write, 300 cuts)"""
 import json
 import os
 import random
@@ -21,8 +22,9 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BENCH = os.path.join(ROOT, "build", "benchmarks", "storage_bench")
 LOCKSTEP = os.path.join(ROOT, "build", "bin", "lockstep")
 KILLS = int(os.environ.get("LOCKSTEP_BENCH_KILLS", "100"))
+FAULTS = int(os.environ.get("LOCKSTEP_BENCH_FAULTS", "0"))
 HOURS = float(os.environ.get("LOCKSTEP_BENCH_HOURS", "24"))
-sys.path.insert(0, os.path.join(ROOT, "storage", "python"))
+sys.path[:0] = [os.path.join(ROOT, "storage", "python"), os.path.join(ROOT, "tests", "storage")]
 
 FIGURES = {}
 
@@ -150,6 +152,41 @@ def kills():
     figure("kill.labels_lost", labels, "labels")
     figure("kill.predictions_lost", predictions, "predictions")
     figure("kill.wrong_values", wrong, "samples")
+
+
+# --- crashes, power cuts, full disks (tests/storage/faults.py) ---
+
+def fault_figures(name, results, unit):
+    opened = sum(r[0] for r in results)
+    figure(name + ".runs", len(results), unit)
+    figure(name + ".opened", opened, "sessions")
+    for at, what in enumerate(("wrong_values", "samples_lost", "labels_lost", "predictions_lost"), 1):
+        figure(f"{name}.{what}", sum(r[at] for r in results),
+               "blocks" if at == 1 else "handed over more than a second before")
+
+
+def fault_campaign():
+    import faults
+    last = faults.count_operations()
+    every = max(1, last // FAULTS) if FAULTS else 1
+    say(f"a crash at every {every}. of {last} writes")
+    fault_figures("crash", [faults.crash_at(n) for n in range(1, last + 1, every)], "crashes")
+    cuts = FAULTS or 300
+    say(f"{cuts} power cuts")
+    fault_figures("powercut", [r for seed in range(3) for r in faults.power_cuts(-(-cuts // 3), seed=seed)], "cuts")
+    say("a full disk, at each chunk of a file system of 20 MB")
+    # A minute of 8 channels takes 360 kB of journal and 180 kB of file.
+    rooms = range(9_000_000, 20_000_000, 540_000 if not FAULTS else 3_000_000)
+    results = [faults.on_small_disk(("fill_here", room)) for room in rooms]
+    if None in results:
+        say("this user cannot mount a file system of 20 MB: no figures for a full disk")
+        return
+    figure("full.runs", len(results), "file systems of 20 MB")
+    figure("full.opened", sum(r["opened"] for r in results), "sessions")
+    figure("full.rows_accepted", sum(r["rows"] for r in results), "rows")
+    figure("full.rows_lost", sum(r["lost"] for r in results), "rows")
+    figure("full.wrong_values", sum(r["wrong"] for r in results), "samples")
+    figure("full.error_s", max(r["error_s"] for r in results), "s, until the caller knows")
 
 
 # --- writing ---
@@ -310,9 +347,11 @@ def training(folder, session):
 def main():
     folder = tempfile.mkdtemp(prefix="lockstep_bench_")
     try:
-        for part in sys.argv[1:] or ("kill", "write", "day"):
+        for part in sys.argv[1:] or ("kill", "faults", "write", "day"):
             if part == "kill":
                 kills()
+            elif part == "faults":
+                fault_campaign()
             elif part == "write":
                 writing(folder)
             else:

@@ -51,7 +51,7 @@ struct State {
     }
     ~State() {
         const std::string path = text_of("FAULT_COUNT");
-        if (path.empty()) return;
+        if (path.empty() || count == 0) return;
         if (FILE* out = std::fopen(path.c_str(), "w")) {
             std::fprintf(out, "%ld\n", count.load());
             std::fclose(out);

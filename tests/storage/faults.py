@@ -77,7 +77,7 @@ def count_operations(seconds=2, pace=0):
     with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile() as count:
         status, _, said = feed(folder, faulty(folder, count=count.name), seconds, pace)
         assert status == 0, said
-        return int(open(count.name).read())
+        return int(count.read())
 
 
 def crash_at(n, seconds=2, pace=0):
@@ -116,7 +116,7 @@ def count_in_folder(folder):
     with tempfile.NamedTemporaryFile() as count:
         status, _, said = feed(folder, faulty(folder, count=count.name), 1)
         assert status == 0, said
-        operations = int(open(count.name).read())
+        operations = int(count.read())
     for name in os.listdir(folder):
         os.remove(os.path.join(folder, name))
     return operations
