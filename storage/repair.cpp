@@ -47,6 +47,33 @@ class HoleFinder {
     std::map<std::pair<int, int>, uint64_t> next_;
 };
 
+// Label edits whose predecessors were lost: a change of a label that is not there adds it, a removal of one
+// is dropped, and one that is there is not added again.
+class HistoryMender {
+  public:
+    bool mend(LabelEdit* edit) {
+        const uint64_t id = edit->operation == LabelOperation::add ? edit->after.id : edit->before.id;
+        const auto found = labels_.find(id);
+        if (edit->operation == LabelOperation::remove) {
+            if (found == labels_.end()) return false;
+            labels_.erase(found);
+            return true;
+        }
+        if (found == labels_.end()) {
+            edit->operation = LabelOperation::add;
+            edit->before = Label{};
+        } else if (edit->operation == LabelOperation::add) {
+            edit->operation = LabelOperation::change;
+            edit->before = found->second;
+        }
+        labels_[id] = edit->after;
+        return true;
+    }
+
+  private:
+    std::map<uint64_t, Label> labels_;
+};
+
 std::string describe(const RecoveryReport& r) {
     char seconds[32];
     snprintf(seconds, sizeof seconds, "%.1f", r.seconds);
@@ -99,6 +126,7 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
     auto file = SessionFile::create(building, options);
     if (!file) return tl::make_unexpected(file.error());
     HoleFinder holes;
+    HistoryMender history;
     int64_t last_ns = options.header.start_host_ns;
     Status status;
     auto read = read_journal(journal, [&](RecordKind kind, Bytes payload) {
@@ -114,6 +142,8 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
                     status = (*file)->add(*gap);
                     ++report.gaps_added;
                 }
+                if (auto* edit = std::get_if<LabelEdit>(&event); edit != nullptr && !history.mend(edit))
+                    return true;
             }
             if (status) status = (*file)->add(event);
             ++report.events;

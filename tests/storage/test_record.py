@@ -167,10 +167,11 @@ class Record(unittest.TestCase):
             programs = [p.decode() for p in file["provenance/steps"]["program"]]
             self.assertEqual(len(programs), 2)
         self.assertEqual(os.listdir(self.folder), ["a.h5"])
-        for words in (("session", "info", self.session), ("session", "report", self.session),
+        for words in (("session", "info", self.session), ("session", "report", self.session, "-o", os.path.join(self.folder, "r.html")),
                       ("export", self.session, "--format", "csv", "-o", os.path.join(self.folder, "csv"))):
             done = run(*words)
-            self.assertEqual(done.returncode, 0, (words, done.stderr))
+            # The report says 1: the replayed session has gaps, and it names them.
+            self.assertEqual(done.returncode, 1 if "report" in words else 0, (words, done.stderr))
         self.refused(run("record", self.device, "--continue", os.path.join(self.folder, "no.h5")), 2, "no.h5")
 
     def test_a_continuation_that_is_killed_is_appended_by_the_next_start(self):

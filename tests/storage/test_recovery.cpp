@@ -105,6 +105,46 @@ TEST_F(Storage, DamagedJournalBytesCostOnlyTheirRecord) {
     if (report->gaps_added != 0) expect_in_order(at("a.h5"));
 }
 
+// A power cut may lose a page in the middle: the labels that are left make a history without it.
+TEST_F(Storage, LabelEditsWhosePredecessorsWereLostAreMended) {
+    Label walk;
+    walk.id = 1;
+    walk.label_class = "walk";
+    Label sit = walk;
+    sit.label_class = "sit";
+    const LabelEdit add{LabelOperation::add, {}, walk, "P1", "", 1, 1};
+    const LabelEdit change{LabelOperation::change, walk, sit, "P1", "", 2, 2};
+    const LabelEdit removal{LabelOperation::remove, sit, {}, "P1", "", 3, 3};
+    const LabelEdit again{LabelOperation::add, {}, sit, "P1", "undo", 4, 4};
+    for (unsigned lost = 0; lost < 4; ++lost) {
+        const std::string path = at("m" + std::to_string(lost) + ".h5");
+        std::vector<uint64_t> ends;
+        {
+            auto journal = JournalWriter::create(journal_path(path));
+            ASSERT_TRUE(journal);
+            std::vector<uint8_t> bytes;
+            encode(synthetic::options(path), &bytes);
+            (*journal)->add(RecordKind::options, bytes);
+            for (const LabelEdit& edit : {add, change, removal, again}) {
+                ASSERT_TRUE((*journal)->flush());
+                ends.push_back((*journal)->size());
+                (*journal)->add(Event(edit));
+            }
+            ASSERT_TRUE((*journal)->flush());
+        }
+        std::string all = content(journal_path(path));
+        all[ends[lost] + 30] = char(all[ends[lost] + 30] ^ 0x55);
+        put(journal_path(path), all);
+        ASSERT_TRUE(recover(path));
+        expect_in_order(path);
+        auto session = open_session(path);
+        ASSERT_TRUE(session);
+        auto history = (*session)->label_history();
+        ASSERT_TRUE(history);
+        EXPECT_EQ(history->back().revision, lost == 3 ? 3u : 4u);
+    }
+}
+
 TEST_F(Storage, RecoveryCanWriteElsewhereAndLeavesTheJournal) {
     const auto events = synthetic::events(2, 5);
     {
