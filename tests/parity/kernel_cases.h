@@ -112,10 +112,13 @@ class Cases {
     void convolution(const Operator& op, Eval reference, bool depthwise) {
         const bool flat = random_.one_in(2);
         const int32_t h = flat ? 1 : random_.in(1, 7), w = flat ? random_.in(1, 40) : random_.in(1, 9);
-        const int32_t ic = random_.one_in(3)   ? 1
-                           : random_.one_in(2) ? 4 * random_.in(1, 5)
-                                               : random_.in(1, 18);
+        // Many channels, too: whole blocks of the widest vectors.
+        const int32_t ic = random_.one_in(3)                ? 1
+                           : depthwise && random_.one_in(3) ? random_.in(16, 70)
+                           : random_.one_in(2)              ? 4 * random_.in(1, 5)
+                                                            : random_.in(1, 18);
         const int32_t oc = depthwise           ? ic * (random_.one_in(2) ? 1 : random_.in(1, 3))
+                           : random_.one_in(4) ? random_.in(16, 70)
                            : random_.one_in(2) ? 4 * random_.in(1, 4)
                                                : random_.in(1, 13);
         ConvParams p = {};

@@ -82,6 +82,9 @@ struct Neon {
         vst1q_s16(to, vmovl_s8(vqtbl1_s8(vld1q_s8(source), vld1_u8(from))));
     }
     LOCKSTEP_WIDE static void fill(int32_t v, int16_t* to) { vst1q_s16(to, vdupq_n_s16(int16_t(v))); }
+    LOCKSTEP_WIDE static void widen_block(const int8_t* from, int16_t* to) {
+        vst1q_s16(to, vmovl_s8(vld1_s8(from)));
+    }
     LOCKSTEP_WIDE static void interleave(const int16_t* first, const int16_t* second, int16_t* to) {
         vst1q_s16(to, vld1q_s16(first));
         vst1q_s16(to + 8, vld1q_s16(second));

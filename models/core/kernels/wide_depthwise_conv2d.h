@@ -73,10 +73,15 @@ class Depthwise {
             multiplier[slot] = a.multiplier[channel];
             shift[slot] = a.shift[channel];
         }
+        const bool whole = !pairs && b->count == kBlock;
         const uint8_t same[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
         for (size_t t = 0; t < 2 * b->pairs; t += 2) {
             alignas(64) int16_t two[2][kBlock];
             for (size_t k = 0; k < 2; ++k) {
+                if (whole && t + k < taps) {
+                    L::widen_block(a.weights + (t + k) * oc + o, two[k]);
+                    continue;
+                }
                 int8_t row[kBlock + 16] = {};  // a piece is read as 16
                 if (pairs)
                     for (size_t i = 0; i < b->count; ++i)
@@ -125,6 +130,9 @@ class Depthwise {
                     L::fill(x.zero_point, to);
             const int8_t* source = i8(&x) + (int64_t(iy) * x.dim[2] + x0 + first) * int64_t(ic);
             int32_t i = first;
+            if (multiplier == 1 && o + kBlock <= oc)
+                for (; i < last; ++i, source += ic, to += kBlock)
+                    L::widen_block(source + o, to);
             // Sixteen bytes can be read from all but the input's last cells.
             for (; i < last && end - source >= int64_t(last_channel) + 16; ++i, source += ic)
                 for (size_t k = 0; k < kPieces; ++k, to += kPiece)

@@ -108,6 +108,10 @@ struct Lanes8 : Bytes32 {
     static constexpr size_t channel_of(size_t slot) {
         return slot % kLanes / 4 * 8 + slot / kLanes * 4 + slot % 4;
     }
+    LOCKSTEP_WIDE static void widen_block(const int8_t* from, int16_t* to) {
+        const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepi8_epi16(v));
+    }
     LOCKSTEP_WIDE static void interleave(const int16_t* first, const int16_t* second, int16_t* to) {
         const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first));
         const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(second));

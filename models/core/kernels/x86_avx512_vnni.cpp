@@ -76,6 +76,10 @@ struct Avx512 : Bytes32 {
     static constexpr size_t channel_of(size_t slot) {
         return slot % kLanes / 4 * 8 + slot / kLanes * 4 + slot % 4;
     }
+    LOCKSTEP_WIDE static void widen_block(const int8_t* from, int16_t* to) {
+        const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+        _mm512_storeu_si512(to, _mm512_cvtepi8_epi16(v));
+    }
     LOCKSTEP_WIDE static void interleave(const int16_t* first, const int16_t* second, int16_t* to) {
         const __m512i a = _mm512_loadu_si512(first), b = _mm512_loadu_si512(second);
         _mm512_storeu_si512(to, _mm512_unpacklo_epi16(a, b));
