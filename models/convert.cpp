@@ -15,6 +15,7 @@
 #include "models/plan_file.h"
 #include "models/run.h"
 #include "models/tflite_import.h"
+#include "models/vitals_plan.h"
 
 namespace lockstep {
 namespace {
@@ -44,6 +45,33 @@ Status judge(const Graph& g, const std::vector<uint8_t>& raw, const Windows& win
     return {};
 }
 
+// Of a model without a network: everything that is known of it stands in the plan itself.
+nlohmann::json source_provenance(const ConvertRequest& request) {
+    nlohmann::json j = {{"source", std::filesystem::path(request.source).filename().string()},
+                        {"source_sha256", file_hash(request.source)},
+                        {"arithmetic", "float32, fixed order"}};
+    if (!request.tool.empty()) j["tool"] = request.tool;
+    return j;
+}
+
+bool is_operator(const std::vector<uint8_t>& file) {
+    constexpr char kSign[] = "lockstep-preprocessing";
+    return !file.empty() && file[0] == '{' &&
+           std::search(file.begin(), file.end(), kSign, kSign + sizeof kSign - 1) != file.end();
+}
+
+Result<std::vector<uint8_t>> convert_operator(const ConvertRequest& request,
+                                              const std::vector<uint8_t>& file) {
+    auto way = parse_preprocessing(std::string(file.begin(), file.end()), request.source);
+    if (!way) return tl::make_unexpected(way.error());
+    if (way->operator_name.empty())
+        return fail(ErrorKind::usage, "describes the inputs of a network and holds no operator",
+                    request.source, "convert the network and give this file with --preprocessing");
+    if (!request.name.empty()) way->model = request.name;
+    return make_operator_plan(
+        *way, source_provenance(request).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 Result<std::vector<uint8_t>> convert_classical(const ConvertRequest& request,
                                                const std::vector<uint8_t>& file) {
     std::optional<Preprocessing> way;
@@ -55,18 +83,10 @@ Result<std::vector<uint8_t>> convert_classical(const ConvertRequest& request,
                         request.preprocessing + ": /inputs");
         way = std::move(*parsed);
     }
-    nlohmann::json provenance = {{"source", std::filesystem::path(request.source).filename().string()},
-                                 {"source_sha256", file_hash(request.source)},
-                                 {"arithmetic", "float32, fixed order"}};
-    if (!request.tool.empty()) provenance["tool"] = request.tool;
+    nlohmann::json provenance = source_provenance(request);
     if (way) provenance["preprocessing_sha256"] = file_hash(request.preprocessing);
-    auto bytes = classical_plan(std::string(file.begin(), file.end()), request.source, way, request.name,
-                                provenance.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    if (!bytes) return bytes;
-    const auto plan = plan_from_bytes(*bytes, request.source);
-    if (!plan) return tl::make_unexpected(plan.error());
-    if (const Status s = check_runs(*plan); !s) return tl::make_unexpected(s.error());
-    return bytes;
+    return classical_plan(std::string(file.begin(), file.end()), request.source, way, request.name,
+                          provenance.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 std::string provenance_of(const ConvertRequest& request, const Graph& g, const ConvertReport& report,
@@ -245,9 +265,10 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     if (!target) return tl::make_unexpected(target.error());
     const auto file = read_model_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
-    if (is_classical(*file)) return convert_classical(request, *file);
-    auto bytes = is_tflite(*file) ? convert_tflite(request, *file, *target, report)
-                                  : convert_onnx(request, *file, *target, report);
+    if (is_operator(*file)) return convert_operator(request, *file);
+    auto bytes = is_classical(*file) ? convert_classical(request, *file)
+                 : is_tflite(*file)  ? convert_tflite(request, *file, *target, report)
+                                     : convert_onnx(request, *file, *target, report);
     if (!bytes) return bytes;
     const auto plan = plan_from_bytes(*bytes, request.source);
     if (!plan) return tl::make_unexpected(plan.error());

@@ -30,6 +30,7 @@ Result<int> run_program(const std::vector<std::string>& arguments, std::string* 
     if (pid == 0) {
         ::dup2(out != nullptr ? ends[1] : STDERR_FILENO, STDOUT_FILENO);
         std::vector<char*> argv;
+        argv.reserve(arguments.size() + 1);
         for (const std::string& argument : arguments)
             argv.push_back(const_cast<char*>(argument.c_str()));
         argv.push_back(nullptr);

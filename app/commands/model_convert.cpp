@@ -105,7 +105,8 @@ void add_calibration_options(CLI::App& c, ConvertRequest* request) {
 void add_model_convert(CLI::App& model, Chosen* chosen) {
     const auto r = std::make_shared<Request>();
     CLI::App* c = model.add_subcommand("convert", "Make a plan from a trained network");
-    c->add_option("source", r->convert.source, ".onnx, .tflite, or .json of a classical model");
+    c->add_option("source", r->convert.source,
+                  ".onnx, .tflite, or .json of a classical model or an operator");
     c->add_option("plan,-o,--output", r->output, "NAME.lsplan");
     add_calibration_options(*c, &r->convert);
     c->add_option("--target", r->convert.target,

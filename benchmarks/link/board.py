@@ -4,7 +4,8 @@ and compares every window. Prints one JSON object of figures; the ledger goes to
     board.py nominal | maximum | faults [--seconds N]       N: LOCKSTEP_BENCH_SECONDS or 600
 
 nominal  the NOMINAL stream set at 115200 baud            (docs/virtual_board.md)
-maximum  the MAXIMUM stream set at 921600 baud, injected through mapped memory
+maximum  the MAXIMUM stream set at 921600 baud, injected through mapped memory; the board's model is the shipped
+         heart-rate model made for PPG at 400 Hz
 faults   NOMINAL at 230400 baud, the line flips bits, drops bytes and is cut now and then
 """
 import argparse
@@ -17,6 +18,7 @@ import time
 
 import h5py
 import numpy as np
+from scipy.signal import butter
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LOCKSTEP = os.path.join(ROOT, "build", "bin", "lockstep")
@@ -53,6 +55,28 @@ def write_faster(name, rate, folder):
     return path
 
 
+def firmware_for(rate, folder):
+    """The board with a heart-rate model made for PPG at `rate` Hz: (image, plan)."""
+    with open(os.path.join(ROOT, "resources", "models", "vitals", "vitals.json"), encoding="utf-8") as f:
+        model = json.load(f)
+    ppg = model["inputs"][0]
+    times = rate // ppg["stream"]["rate_hz"]
+    ppg["stream"]["rate_hz"] = rate
+    ppg["shape"][2] *= times
+    ppg["window"] = {k: v * times for k, v in ppg["window"].items()}
+    ppg["filter"].update(design=f"Butterworth band-pass, order 2 a side, 0.5 to 4.0 Hz at {rate} Hz",
+                         sos=np.float32(butter(2, [0.5, 4.0], "bandpass", fs=rate, output="sos")).tolist(),
+                         reset_period=ppg["filter"]["reset_period"] * times, warm_up=ppg["filter"]["warm_up"] * times)
+    model["operator"]["decimation"] *= times
+    source, plan, image = (os.path.join(folder, n) for n in ("vitals.json", "vitals.lsplan", "board.elf"))
+    with open(source, "w", encoding="utf-8") as f:
+        json.dump(model, f)
+    for command in (["model", "convert", source, "-o", plan],
+                    ["firmware", "build", "mps2-an386", "--plan", plan, "-o", image]):
+        subprocess.run([LOCKSTEP, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return image, plan
+
+
 def cpu_seconds(pid):
     """User and system time of one process, without its children."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as f:
@@ -60,9 +84,10 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def record(uri, seconds, session):
-    process = subprocess.Popen([LOCKSTEP, "record", uri, "--composite", "--seconds", str(seconds), "-o", session],
-                               stdout=subprocess.DEVNULL)
+def record(uri, seconds, session, plans):
+    models = [word for plan in plans for word in ("--model", plan)]
+    process = subprocess.Popen([LOCKSTEP, "record", uri, "--composite", "--seconds", str(seconds), "-o", session,
+                                *models], stdout=subprocess.DEVNULL)
     cpu, started = 0.0, time.monotonic()
     while process.poll() is None:
         if time.monotonic() - started < seconds:  # finalising the file is not part of recording
@@ -116,15 +141,17 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         signals = {n: os.path.join(RECORDINGS, n + ".csv") for n in ("eeg", "gsr", "imu", "ppg")}
-        uri = "virtual:mps2-an386?baud=115200"
+        uri, plans = "virtual:mps2-an386?baud=115200", []
         if args.set == "maximum":
             for name, rate in (("eeg", 1000), ("imu", 400), ("ppg", 400)):
                 signals[name] = write_faster(name, rate, folder)
-            uri = "virtual:mps2-an386?baud=921600&signals=" + ",".join(signals.values())
+            image, plan = firmware_for(400, folder)
+            plans = [plan]
+            uri = f"virtual:mps2-an386?baud=921600&firmware={image}&signals=" + ",".join(signals.values())
         elif args.set == "faults":
             uri = "virtual:mps2-an386?baud=230400&flip=1e-6&drop=1e-6&cut-every=20"
         session = os.path.join(folder, "session.h5")
-        status, cpu = record(uri, args.seconds, session)
+        status, cpu = record(uri, args.seconds, session, plans)
         result = report(session, folder)
         wrong = wrong_samples(session, signals)
         late = late_samples(session)

@@ -160,6 +160,17 @@ class Refusals(Folder):
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertEqual(done.stderr.count(b"\n"), 1)
 
+    def test_an_operator_from_its_description(self):
+        shipped = os.path.join(os.environ["LOCKSTEP_SOURCE"], "resources", "models")
+        plan = self.path("vitals.lsplan")
+        lockstep("convert", os.path.join(shipped, "vitals", "vitals.json"), "-o", plan)
+        ours, theirs = (json.loads(lockstep("info", p, "--json").stdout) for p in
+                        (plan, os.path.join(shipped, "vitals", "vitals.lsplan")))
+        for key in ("name", "inputs", "stages", "arena_bytes", "classifier"):
+            self.assertEqual(ours[key], theirs[key], key)
+        way = os.path.join(shipped, "movement", "preprocessing.json")
+        self.refused("convert", way, "-o", self.path("w.lsplan"), says=["--preprocessing"])
+
     def test_bad_calibration(self):
         har, plan = os.path.join(MODELS, "har_cnn_op13.onnx"), self.path("p.lsplan")
         self.refused("convert", har, "-o", plan, says=["--calibration"])
