@@ -66,14 +66,13 @@ std::string quoted(const std::string& text) {
     return out + "\"";
 }
 
-// The shortest text that reads back as the same number.
+}  // namespace
+
 std::string shortest(double v) {
     char buffer[40];
     const auto [end, code] = std::to_chars(buffer, buffer + sizeof buffer, v);
     return code == std::errc() ? std::string(buffer, end) : "nan";
 }
-
-}  // namespace
 
 Result<std::string> read_label_text(const std::string& path) {
     std::string text;

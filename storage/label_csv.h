@@ -27,6 +27,9 @@ Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const st
 // The label with its stream and channel found among `streams` (by session index).
 Result<Label> resolve(const LabelLine& line, const std::vector<StreamInfo>& streams);
 
+// The shortest text that reads back as the same number.
+std::string shortest(double v);
+
 std::string label_csv(const std::vector<Label>& labels, const std::vector<StreamInfo>& streams);
 
 }  // namespace lockstep::storage

@@ -11,11 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-std::string shortest(double v) {
-    char buffer[40];
-    const auto [end, code] = std::to_chars(buffer, buffer + sizeof buffer, v);
-    return code == std::errc() ? std::string(buffer, end) : "nan";
-}
 bool number(const std::string& text, double* out) {
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), *out);
     return code == std::errc() && end == text.data() + text.size() && std::isfinite(*out);
