@@ -164,8 +164,8 @@ def main():
     expected = windows["expected"]
     prefix = f"link.{args.set}."
     figures = {
-        prefix + "seconds": figure(result["seconds"], "s"),
-        prefix + "record_status": figure(status, "exit status"),
+        prefix + "seconds": figure(result["seconds"], "s", "seconds asked for", result["seconds"] / args.seconds),
+        prefix + "record_failures": figure(int(status != 0), "runs"),
         prefix + "samples_sent": figure(sent, "samples"),
         prefix + "samples_lost": figure(lost, "samples"),
         prefix + "samples_unaccounted": figure(sent - received - lost, "samples"),
