@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "acquisition/device_models.h"
 #include "acquisition/error.h"
 #include "acquisition/event.h"
 
@@ -56,6 +57,8 @@ class Driver {
     // Stage hashes of a recent window as the device computed them. May be called from any thread.
     virtual Result<std::vector<uint32_t>> stages(int device_model, uint32_t window) = 0;
     virtual Status mark(uint32_t code, const std::string& text) = 0;
+    // The device's plans; null when it runs none that could be changed.
+    virtual DeviceModels* models() { return nullptr; }
     virtual LinkStatistics statistics() const = 0;  // any thread
     virtual void close() = 0;
 };

@@ -77,17 +77,25 @@ Result<DeviceInfo> describe_device(const std::string& uri, const wire::Hello& he
         info.streams.push_back(std::move(s));
     }
     for (const wire::ModelDescription& m : models) {
-        DeviceModel model{m.name, hex(Bytes(m.plan_id)), {}, m.active};
-        for (size_t i = 0; i < m.inputs; ++i) {
-            const bool bound = m.input_stream[i] != 255;
-            if (bound && m.input_stream[i] >= streams.size())
-                return refuse("model '" + model.name + "' reads stream " + std::to_string(m.input_stream[i]) +
-                              ", which does not exist");
-            model.input_streams.push_back(bound ? m.input_stream[i] : -1);
-        }
-        info.models.push_back(std::move(model));
+        auto model = describe_model(m, streams.size(), uri);
+        if (!model) return tl::make_unexpected(model.error());
+        info.models.push_back(std::move(*model));
     }
     return info;
+}
+
+Result<DeviceModel> describe_model(const wire::ModelDescription& m, size_t streams, const std::string& uri) {
+    DeviceModel model{m.name, hex(Bytes(m.plan_id)), {}, m.active};
+    for (size_t i = 0; i < m.inputs; ++i) {
+        const bool bound = m.input_stream[i] != 255;
+        if (bound && m.input_stream[i] >= streams)
+            return fail(ErrorKind::device,
+                        "the board's self-description is refused: model '" + model.name + "' reads stream " +
+                            std::to_string(m.input_stream[i]) + ", which does not exist",
+                        uri, "update its firmware");
+        model.input_streams.push_back(bound ? m.input_stream[i] : -1);
+    }
+    return model;
 }
 
 bool same_meaning(const DeviceInfo& a, const DeviceInfo& b) {

@@ -20,6 +20,10 @@ Result<DeviceInfo> describe_device(const std::string& uri, const wire::Hello& he
                                    const std::vector<DescribedStream>& streams,
                                    const std::vector<wire::ModelDescription>& models);
 
+// One model of a device with so many streams.
+Result<DeviceModel> describe_model(const wire::ModelDescription& model, size_t streams,
+                                   const std::string& uri);
+
 // Whether samples and predictions mean the same under both.
 bool same_meaning(const DeviceInfo& a, const DeviceInfo& b);
 

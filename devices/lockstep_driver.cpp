@@ -272,7 +272,7 @@ void LockstepDriver::on_frame(const wire::FrameView& frame) {
             wire::Prediction p;
             good = wire::decode(frame.payload, &p);
             last_data_ns_ = read_ns_;
-            if (good) events_->on_prediction(p, read_ns_);
+            if (good && !early(p)) events_->on_prediction(p, read_ns_);
             break;
         }
         case wire::Type::health: {
@@ -377,7 +377,11 @@ void LockstepDriver::on_ack(const wire::Ack& ack) {
         if (it == answers_.end()) return;  // a repeated answer
         if (!it->second.done) {
             it->second = {true, ack.code, {ack.detail.begin(), ack.detail.end()}};
-            if (command == wire::Type::start && ack.code == Code::ok) {
+            if (command == wire::Type::model_activate || command == wire::Type::model_rollback) {
+                began = take_model_change(ack);
+                reason = "model changed";
+                info = info_;
+            } else if (command == wire::Type::start && ack.code == Code::ok) {
                 wire::StartReply reply;
                 if (wire::decode(ack.detail, &reply)) {
                     epoch_ = reply.epoch;

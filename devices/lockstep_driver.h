@@ -28,7 +28,7 @@ struct LockstepOptions {
     double speed = 1;  // how much faster than the wall clock the board's time runs
 };
 
-class LockstepDriver final : public Driver {
+class LockstepDriver final : public Driver, private DeviceModels {
   public:
     explicit LockstepDriver(LockstepOptions options);
     ~LockstepDriver() override;
@@ -40,6 +40,7 @@ class LockstepDriver final : public Driver {
                      uint16_t batch) override;
     Result<std::vector<uint32_t>> stages(int device_model, uint32_t window) override;
     Status mark(uint32_t code, const std::string& text) override;
+    DeviceModels* models() override { return this; }
     LinkStatistics statistics() const override;
     void close() override;
 
@@ -57,13 +58,26 @@ class LockstepDriver final : public Driver {
         uint64_t count = 0;
     };
     enum class Stopping { no, asked, acknowledged, given_up };
+    // The answer, whatever it says; an error only when none came.
+    template <typename Message>
+    Result<Answer> ask(wire::Type type, Message message, const char* name, int timeout_ms, int attempts);
     template <typename Message>
     Result<std::vector<uint8_t>> command(wire::Type type, Message message, const char* name, int timeout_ms,
                                          int attempts);
     template <typename Message>
     Status send(wire::Type type, const Message& message);
 
+    // DeviceModels, lockstep_models.cpp
+    Result<DevicePlans> list() override;
+    Status push(const PlanTransfer& transfer) override;
+    Result<int> activate(const std::array<uint8_t, 32>& plan_id) override;
+    Result<int> rollback() override;
+    Result<int> change_model(const Result<Answer>& answer, const char* name);
+    Error refusal(const Answer& answer, const char* name) const;
+
     // Link thread only.
+    bool take_model_change(const wire::Ack& ack);
+    bool early(const wire::Prediction& prediction);
     void run(std::promise<Result<DeviceInfo>> opened);
     Status pump(int timeout_ms);
     bool pump_until(const std::function<bool()>& done, int timeout_ms);
@@ -100,6 +114,7 @@ class LockstepDriver final : public Driver {
     std::condition_variable changed_;
     std::map<uint16_t, Answer> answers_;
     uint16_t next_tag_ = 1;
+    std::array<uint8_t, 8> coming_{};  // plan whose activation was asked for; zeros: none
     DeviceInfo info_;
     bool closing_ = false;
     bool connected_ = false;
@@ -159,8 +174,8 @@ Status LockstepDriver::send(wire::Type type, const Message& message) {
 }
 
 template <typename Message>
-Result<std::vector<uint8_t>> LockstepDriver::command(wire::Type type, Message message, const char* name,
-                                                     int timeout_ms, int attempts) {
+Result<LockstepDriver::Answer> LockstepDriver::ask(wire::Type type, Message message, const char* name,
+                                                   int timeout_ms, int attempts) {
     uint16_t tag = 0;
     {
         const std::lock_guard<std::mutex> lock(mutex_);
@@ -197,10 +212,19 @@ Result<std::vector<uint8_t>> LockstepDriver::command(wire::Type type, Message me
     if (!answer.done)
         return fail(ErrorKind::device, std::string("the board does not answer '") + name + "'", options_.uri,
                     "check the cable, or reset the board");
-    if (answer.code != Code::ok)
+    return answer;
+}
+
+template <typename Message>
+Result<std::vector<uint8_t>> LockstepDriver::command(wire::Type type, Message message, const char* name,
+                                                     int timeout_ms, int attempts) {
+    auto answer = ask(type, std::move(message), name, timeout_ms, attempts);
+    if (!answer) return tl::make_unexpected(answer.error());
+    if (answer->code != Code::ok)
         return fail(ErrorKind::device,
-                    std::string("the board refuses '") + name + "': " + code_name(answer.code), options_.uri);
-    return std::move(answer.detail);
+                    std::string("the board refuses '") + name + "': " + code_name(answer->code),
+                    options_.uri);
+    return std::move(answer->detail);
 }
 
 }  // namespace lockstep

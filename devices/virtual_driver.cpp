@@ -54,6 +54,7 @@ class VirtualDriver final : public Driver {
     Status mark(uint32_t code, const std::string& text) override {
         return serial_ ? serial_->mark(code, text) : closed();
     }
+    DeviceModels* models() override { return serial_ ? serial_->models() : nullptr; }
     LinkStatistics statistics() const override { return serial_ ? serial_->statistics() : LinkStatistics{}; }
     void close() override {
         serial_.reset();

@@ -11,11 +11,11 @@ constexpr uint64_t kReportPeriodUs = 1000000;
 }
 
 const Device::Step Device::kSteps[] = {
-    {&Device::step_commands}, {&Device::step_sensor}, {&Device::step_injection},
-    {&Device::step_report},   {&Device::step_models}, {&Device::step_stop},
+    {&Device::step_commands}, {&Device::step_sensor}, {&Device::step_injection}, {&Device::step_report},
+    {&Device::step_models},   {&Device::step_stop},   {&Device::step_plans},
 };
 
-void Device::init(MutableBytes sample_memory, MutableBytes model_memory) {
+void Device::init(MutableBytes sample_memory, MutableBytes model_memory, MutableBytes plan_memory) {
     port_ = &board::link();
     transmitter_.init(port_);
     mapped_.init(board::mapped_memory());
@@ -23,7 +23,8 @@ void Device::init(MutableBytes sample_memory, MutableBytes model_memory) {
     injected_.init(Span<board::Port* const>(ports), sample_memory);
     synthetic_.init();
     sensor_ = &synthetic_;
-    models_.init(model_memory);
+    plans_.init(plan_memory);
+    models_.init(model_memory, &plans_);
     models_.bind(*sensor_);
     streamer_.init(&transmitter_, &models_);
 }
@@ -122,7 +123,8 @@ void Device::on_frame(void* self, const wire::FrameView& frame) {
         case Type::host_heartbeat:
             break;
         default:
-            // Model transfer and commands of a newer host: refused, not ignored, so that nobody waits.
+            if (frame.type >= 0x90 && frame.type <= 0x95) return me.model_command(Type(frame.type), payload);
+            // Commands of a newer host: refused, not ignored, so that nobody waits.
             if (frame.type >= 0x80 && frame.type < 0xC0 && decode(payload, &plain))
                 me.ack(Type(frame.type), plain.tag, Code::unsupported);
             break;

@@ -13,8 +13,8 @@ namespace lockstep::firmware {
 
 class Device {
   public:
-    // Both memories are the device's for good.
-    void init(MutableBytes sample_memory, MutableBytes model_memory);
+    // The memories are the device's for good.
+    void init(MutableBytes sample_memory, MutableBytes model_memory, MutableBytes plan_memory);
     bool run_once();
 
   private:
@@ -29,6 +29,7 @@ class Device {
     bool step_injection();
     bool step_report();
     bool step_models();
+    bool step_plans();
     bool step_stop();
 
     static void on_frame(void* self, const wire::FrameView& frame);
@@ -41,6 +42,14 @@ class Device {
     void describe_stream(Bytes payload);
     void describe_model(Bytes payload);
     void host_marker(Bytes payload);
+    // device_models.cpp
+    void model_command(wire::Type type, Bytes payload);
+    void model_begin(Bytes payload);
+    void model_chunk(Bytes payload);
+    void model_commit(uint16_t tag);
+    void model_list(uint16_t tag);
+    void model_change(wire::Type type, uint16_t tag, const uint8_t (*id)[32]);
+    void refuse_model(wire::Type type, uint16_t tag, wire::ModelRefusal reason, uint32_t bytes = 0);
     void finish_stop();
     void send_hello();
     void send_health(uint64_t now);
@@ -66,12 +75,14 @@ class Device {
     Synthetic synthetic_;
     Injected injected_;
     Sensor* sensor_ = nullptr;
+    PlanStore plans_;
     Models models_;
     Streamer streamer_;
 
     bool running_ = false;
     bool stopping_ = false;
     uint16_t stop_tag_ = 0;
+    uint16_t commit_tag_ = 0;
     uint8_t epoch_ = 0;
     uint64_t boot_id_ = 0;
     uint64_t nonce_ = 0;

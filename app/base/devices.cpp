@@ -95,6 +95,7 @@ class OpenedDriver final : public Driver {
         return driver_->stages(model, window);
     }
     Status mark(uint32_t code, const std::string& text) override { return driver_->mark(code, text); }
+    DeviceModels* models() override { return driver_->models(); }
     LinkStatistics statistics() const override { return driver_->statistics(); }
     void close() override { driver_->close(); }
 

@@ -33,6 +33,7 @@ void add_model(CLI::App& root, Chosen* chosen) {
     add_model_report(*model, chosen);
     add_model_sign(*model, chosen);
     add_model_source(*model, chosen);
+    add_model_device(*model, chosen);
 }
 
 }  // namespace lockstep::app

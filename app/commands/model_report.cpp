@@ -7,11 +7,13 @@
 #include "app/base/html.h"
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
+#include "app/commands/model_measure.h"
 #include "models/classical.h"
 #include "models/core/ops.h"
 #include "models/core/runner.h"
 #include "models/feed.h"
 #include "models/layers.h"
+#include "models/onnx_classical.h"
 #include "models/onnx_import.h"
 #include "models/plan_file.h"
 #include "models/tflite_import.h"
@@ -26,6 +28,7 @@ struct Request {
     std::string benchmarks;
     std::string folder;
     double max_loss = -1;
+    bool no_boards = false;
     bool force = false;
     bool json = false;
 };
@@ -46,6 +49,13 @@ Json problems_of(const std::string& path, Json* failure) {
     std::vector<model::ImportProblem> problems;
     if (is_classical(*file)) return list;
     const Bytes bytes(file->data(), file->size());
+    if (!is_tflite(*file) && model::is_onnx_classical(bytes)) {
+        if (const auto json = model::classical_from_onnx(bytes, path, "", &problems); !json)
+            *failure = json.error().message();
+        for (const model::ImportProblem& p : problems)
+            list.push_back({{"operator", p.op}, {"node", p.node}, {"why", p.what}, {"nearest", p.nearest}});
+        return list;
+    }
     const auto graph =
         is_tflite(*file) ? model::import_tflite(bytes, path) : model::import_onnx(bytes, path, &problems);
     if (!graph) *failure = graph.error().message();
@@ -98,6 +108,48 @@ Json boards_json(const std::string& path, const std::string& name) {
             boards[figure.substr(board + 1, model - board - 1)][figure.substr(kind + 1)] = value;
     }
     return boards;
+}
+
+// Instructions and stack on every emulated board; boards that could not be asked say why.
+Json measured_json(const LoadedPlan& plan) {
+    Json out = Json::object();
+    const std::vector<PlanLayer> names = plan_layers(plan.plan);
+    for (const BoardMeasure& m : measure_on_boards(plan)) {
+        Json& row = out[m.board];
+        row["processor"] = m.processor;
+        if (!m.why_not.empty()) {
+            row["why_not"] = m.why_not;
+            continue;
+        }
+        row["instructions"] = m.instructions;
+        row["stack_bytes"] = m.stack_bytes;
+        for (size_t i = 0; i < m.layers.size() && i < names.size(); ++i)
+            row["layers"].push_back({{"stage", names[i].stage}, {"instructions", m.layers[i]}});
+    }
+    return out;
+}
+
+std::string measured_html(const Json& boards) {
+    std::vector<std::vector<std::string>> rows, layers;
+    std::vector<std::string> head = {"stage"};
+    for (const auto& [name, m] : boards.items()) {
+        if (m.contains("why_not")) {
+            rows.push_back({name, text_of(m["processor"]), text_of(m["why_not"]), ""});
+            continue;
+        }
+        rows.push_back(
+            {name, text_of(m["processor"]), text_of(m["instructions"]), text_of(m["stack_bytes"])});
+        head.push_back(name);
+        for (size_t i = 0; i < m["layers"].size(); ++i) {
+            if (layers.size() <= i) layers.push_back({text_of(m["layers"][i]["stage"])});
+            layers[i].push_back(text_of(m["layers"][i]["instructions"]));
+        }
+    }
+    std::string out =
+        "<h2>One inference on the virtual boards</h2><p>Instructions, counted in the emulator; they "
+        "are not cycles.</p>" +
+        html_table({"board", "processor", "instructions", "peak stack, bytes"}, rows, 2);
+    return layers.empty() ? out : out + html_table(head, layers, 1);
 }
 
 std::string card(const std::string& value, const std::string& what) {
@@ -171,6 +223,7 @@ std::string page(const Json& r) {
         out += "<h2>Layers</h2>" + html_table({"stage", "operator", "output", "multiplications",
                                                "flash, bytes", "output, bytes", "scratch, bytes"},
                                               rows, 2);
+        if (r.contains("virtual_boards")) out += measured_html(r["virtual_boards"]);
         rows.clear();
         for (const auto& [board, figures] : r["boards"].items())
             for (const auto& [kind, value] : figures.items())
@@ -178,7 +231,7 @@ std::string page(const Json& r) {
                     {board, kind,
                      text_of(value.is_object() && value.contains("value") ? value["value"] : value)});
         if (!rows.empty())
-            out += "<h2>On the virtual boards</h2>" + html_table({"board", "figure", "value"}, rows, 2);
+            out += "<h2>Figures of the benchmarks</h2>" + html_table({"board", "figure", "value"}, rows, 2);
         rows.clear();
         for (const auto& [key, value] : p["provenance"].items())
             rows.push_back({key, text_of(value)});
@@ -228,6 +281,7 @@ int run(Request r) {
             out["supported"] = true;
             out["plan"] = plan_json(*plan);
             out["boards"] = boards_json(r.benchmarks, (*plan)->plan.name());
+            if (!r.no_boards) out["virtual_boards"] = measured_json(**plan);
             if (!r.data.path.empty()) {
                 const auto windows = windows_for(r.data, *plan);
                 if (!windows) return complain(windows.error());
@@ -270,6 +324,7 @@ void add_model_report(CLI::App& model, Chosen* chosen) {
     c->add_option("--max-loss", r->max_loss, "Exit 1 when int8 loses more points of accuracy than this")
         ->check(CLI::NonNegativeNumber);
     c->add_option("--benchmarks", r->benchmarks, "JSON of './dev bench core', for the figures of each board");
+    c->add_flag("--no-boards", r->no_boards, "Count nothing on the emulated boards");
     c->add_flag("--force", r->force, "Replace an existing report");
     c->add_flag("--json", r->json, "The same JSON on standard output");
     c->callback([=] { *chosen = [=] { return run(*r); }; });

@@ -25,6 +25,8 @@ constexpr size_t kMaxModelInputs = 4;
 constexpr size_t kMaxScores = 64;
 constexpr size_t kMaxStages = 96;
 constexpr size_t kMarkerText = 48;
+constexpr size_t kMaxStoredModels = 16;  // plans that a device lists: built in and pushed
+constexpr size_t kModelChunk = 1024;     // bytes of a plan in one message, at most
 
 enum class Type : uint8_t {
     // device -> host
@@ -185,7 +187,7 @@ struct HelloRequest {
     uint64_t nonce = 0;
 };
 // START resets all sample counters and models and begins a new epoch. Detail: StartReply.
-struct Command {  // start, stop, model_list, model_rollback
+struct Command {  // start, stop, model_commit, model_list, model_rollback
     uint16_t tag = 0;
 };
 struct StartReply {
@@ -246,6 +248,75 @@ struct HostMarker {
     char text[kMarkerText] = {};
 };
 
+// Why a device does not take a plan; it goes on with those it has.
+enum class ModelRefusal : uint8_t {
+    none = 0,
+    incomplete = 1,  // bytes are missing
+    hash = 2,        // the bytes do not have the id they were announced with
+    not_signed = 3,  // this device takes signed plans only
+    signature = 4,   // not signed by the key that this device trusts
+    malformed = 5,   // not a plan: an offset, a bound or the checksum is wrong
+    version = 6,     // of a newer format
+    operators = 7,   // an operator, or a layout of its weights, that this firmware does not have
+    memory = 8,      // too large to run beside the others
+    streams = 9,     // no stream of the device fits one of its inputs
+    places = 10,     // as many models run as the device has places for
+    not_there = 11,  // no such plan, or nothing to go back to
+};
+
+// Announces a plan; the answer says from where on its bytes are wanted: not from 0 after an interrupted
+// transfer.
+struct ModelBegin {
+    uint16_t tag = 0;
+    uint8_t plan_id[32] = {};  // SHA-256 of the plan
+    uint32_t size = 0;
+    bool has_signature = false;
+    uint8_t signature[64] = {};  // Ed25519, of "lockstep plan 1" 0 and the id
+};
+struct ModelBeginReply {
+    uint32_t next = 0;   // of the plan, the byte that is wanted next; = size: all are there
+    uint16_t chunk = 0;  // bytes of one chunk, at most; one chunk at a time is under way
+};
+struct ModelChunk {
+    uint16_t tag = 0;
+    uint32_t offset = 0;
+    Bytes bytes;
+};
+struct ModelChunkReply {
+    uint32_t next = 0;
+};
+// Detail of the acks of commit, activate and rollback when they refuse, and of commit always.
+struct ModelVerdict {
+    ModelRefusal reason = ModelRefusal::none;
+    uint32_t bytes = 0;  // memory: how much it needs
+};
+struct ModelSelect {  // activate
+    uint16_t tag = 0;
+    uint8_t plan_id[32] = {};
+};
+struct StoredModel {
+    uint8_t plan_id[32] = {};
+    char name[kNameSize] = {};
+    uint32_t size = 0;
+    bool built_in = false;
+    bool previous = false;  // what rollback goes back to
+    uint8_t place = 255;    // model number while it runs
+};
+struct ModelList {
+    uint32_t largest = 0;  // plan that the device can store
+    bool signed_only = true;
+    uint8_t count = 0;
+    StoredModel model[kMaxStoredModels];
+};
+// Detail of the acks of activate and rollback. Data and predictions after this ack are of the new models.
+struct ModelChange {
+    uint8_t epoch = 0;
+    bool running = false;
+    uint64_t device_us = 0;
+    uint8_t models = 0;        // how many there are now
+    ModelDescription changed;  // valid when changed.model < models
+};
+
 // Each returns the payload's length in `out`, 0 when it does not fit.
 size_t encode(const Hello&, MutableBytes out);
 size_t encode(const StreamDescription&, Span<const ChannelDescription> page, MutableBytes out);
@@ -268,6 +339,14 @@ size_t encode(const StagesRequest&, MutableBytes out);
 size_t encode(const StagesReply&, MutableBytes out);
 size_t encode(const Describe&, MutableBytes out);
 size_t encode(const HostMarker&, MutableBytes out);
+size_t encode(const ModelBegin&, MutableBytes out);
+size_t encode(const ModelBeginReply&, MutableBytes out);
+size_t encode(const ModelChunk&, MutableBytes out);
+size_t encode(const ModelChunkReply&, MutableBytes out);
+size_t encode(const ModelVerdict&, MutableBytes out);
+size_t encode(const ModelSelect&, MutableBytes out);
+size_t encode(const ModelList&, MutableBytes out);
+size_t encode(const ModelChange&, MutableBytes out);
 
 // Each returns false, and leaves `out` in an unspecified but valid state, when the payload is
 // malformed: too short, a count past its limit, a sample type or enumeration that does not exist,
@@ -294,5 +373,13 @@ bool decode(Bytes payload, StagesRequest* out);
 bool decode(Bytes payload, StagesReply* out);
 bool decode(Bytes payload, Describe* out);
 bool decode(Bytes payload, HostMarker* out);
+bool decode(Bytes payload, ModelBegin* out);
+bool decode(Bytes payload, ModelBeginReply* out);
+bool decode(Bytes payload, ModelChunk* out);
+bool decode(Bytes payload, ModelChunkReply* out);
+bool decode(Bytes payload, ModelVerdict* out);
+bool decode(Bytes payload, ModelSelect* out);
+bool decode(Bytes payload, ModelList* out);
+bool decode(Bytes payload, ModelChange* out);
 
 }  // namespace lockstep::wire

@@ -230,7 +230,7 @@ def repeated_commands():
         d.epoch = first[1][0] + 1
         stop = d.command(0x82, tag=79)
         assert stop[0] == 0 and d.command(0x82, tag=79) == stop
-        assert d.command(0x90)[0] == 5  # model transfer: unsupported, but answered
+        assert d.command(0x9F)[0] == 5  # unsupported, but answered
         assert d.command(0x89, struct.pack("<I", 5) + b"\x04blue", tag=80)[0] == 0
         assert d.command(0x89, struct.pack("<I", 5) + b"\x04blue", tag=80)[0] == 0
         assert len(d.markers) == 1 and d.markers[0][1:] == (5, "blue")

@@ -37,6 +37,14 @@ void on_frame(void*, const FrameView& frame) {
     round_trip<StagesReply>(p);
     round_trip<Describe>(p);
     round_trip<HostMarker>(p);
+    round_trip<ModelBegin>(p);
+    round_trip<ModelBeginReply>(p);
+    round_trip<ModelChunk>(p);
+    round_trip<ModelChunkReply>(p);
+    round_trip<ModelVerdict>(p);
+    round_trip<ModelSelect>(p);
+    round_trip<ModelList>(p);
+    round_trip<ModelChange>(p);
     StreamDescription stream;
     ChannelDescription page[kPageChannels];
     (void)decode(p, &stream, Span<ChannelDescription>(page));

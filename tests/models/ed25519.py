@@ -52,3 +52,18 @@ def verify(public, message, signature):
 assert verify(bytes.fromhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"), b"\x72", bytes.fromhex(
     "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
     "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"))
+
+
+def encode(a):
+    return (a[1] | (a[0] & 1) << 255).to_bytes(32, "little")
+
+
+def sign(secret, message):
+    """The signature, and the public key, of RFC 8032's 32 secret bytes."""
+    h = hashlib.sha512(secret).digest()
+    scalar = int.from_bytes(h[:32], "little") & (2**254 - 8) | 2**254
+    public = encode(times(scalar, BASE))
+    r = int.from_bytes(hashlib.sha512(h[32:] + message).digest(), "little") % L
+    point_r = encode(times(r, BASE))
+    k = int.from_bytes(hashlib.sha512(point_r + public + message).digest(), "little") % L
+    return point_r + ((r + k * scalar) % L).to_bytes(32, "little"), public

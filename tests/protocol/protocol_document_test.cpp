@@ -129,10 +129,67 @@ std::string start_ack() {
     return line_of(Type::ack, 8, m);
 }
 
+std::string model_begin() {
+    ModelBegin m;
+    m.tag = 3;
+    for (uint8_t i = 0; i < 32; ++i)
+        m.plan_id[i] = i;
+    m.size = 9392;
+    m.has_signature = true;
+    std::memset(m.signature, 0x55, sizeof m.signature);
+    return line_of(Type::model_begin, 4, m);
+}
+
+std::string model_chunk() {
+    const uint8_t bytes[] = {'L', 'S', 'P', 'L', 'A', 'N', 0, 0};
+    ModelChunk m;
+    m.tag = 4;
+    m.bytes = Bytes(bytes);
+    return line_of(Type::model_chunk, 5, m);
+}
+
+std::string model_refused() {
+    uint8_t detail[16];
+    Ack m;
+    m.command = uint8_t(Type::model_commit);
+    m.tag = 5;
+    m.code = Code::invalid;
+    m.detail = Bytes(detail, encode(ModelVerdict{ModelRefusal::signature, 0}, MutableBytes(detail)));
+    return line_of(Type::ack, 10, m);
+}
+
+std::string model_activated() {
+    uint8_t detail[128];
+    ModelChange change;
+    change.epoch = 1;
+    change.running = true;
+    change.device_us = 5000000;
+    change.models = 2;
+    for (uint8_t i = 0; i < 32; ++i)
+        change.changed.plan_id[i] = i;
+    std::strcpy(change.changed.name, "movement");
+    change.changed.inputs = 1;
+    change.changed.input_stream[0] = 2;
+    change.changed.active = true;
+    change.changed.stages = 13;
+    Ack m;
+    m.command = uint8_t(Type::model_activate);
+    m.tag = 6;
+    m.detail = Bytes(detail, encode(change, MutableBytes(detail)));
+    return line_of(Type::ack, 11, m);
+}
+
 TEST(ProtocolDocument, ExamplesAreTheBytesThisBuildSends) {
     const std::map<std::string, std::function<std::string()>> makers = {
-        {"hello_request", hello_request}, {"hello", hello}, {"start_ack", start_ack}, {"data", data},
+        {"hello_request", hello_request},
+        {"hello", hello},
+        {"start_ack", start_ack},
+        {"data", data},
         {"prediction", prediction},
+        {"model_begin", model_begin},
+        {"model_chunk", model_chunk},
+        {"model_refused", model_refused},
+        {"model_activated", model_activated},
     };
     const auto in_document = examples();
     for (const auto& [name, make] : makers) {
