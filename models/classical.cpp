@@ -251,12 +251,19 @@ Machine machine_of(const json& j, size_t features) {
         const std::string kernel = m.value("kernel", "");
         if (kernel != "rbf" && kernel != "linear") throw Misfit{"/svm/kernel", "not rbf or linear"};
         const json& list = at(m, "vectors", "/svm");
-        const std::vector<double> weight = pair_weights(m, "/svm", list.is_array() ? list.size() : 0);
+        const bool value = m.value("link", "") == "none";  // a regression
+        size_t one = 0;
+        const std::vector<double> weight =
+            value ? rows(m, "coefficients", "/svm", list.is_array() ? list.size() : 0, &one)
+                  : pair_weights(m, "/svm", list.is_array() ? list.size() : 0);
         const std::vector<double> intercept = numbers(m, "intercept", "/svm");
         const bool rbf = kernel == "rbf";
         return vectors(m, features, rbf ? Similarity::rbf : Similarity::dot,
-                       intercept.size() == 1 ? Link::sides : Link::votes, "/svm", "vectors",
-                       rbf ? number(at(m, "gamma", "/svm"), "/svm/gamma") : 0.0, weight, intercept);
+                       value                   ? Link::none
+                       : intercept.size() == 1 ? Link::sides
+                                               : Link::votes,
+                       "/svm", "vectors", rbf ? number(at(m, "gamma", "/svm"), "/svm/gamma") : 0.0, weight,
+                       intercept);
     }
     throw Misfit{"", "none of trees, linear, svm, kmeans"};
 }

@@ -11,6 +11,7 @@
 #include "models/assemble.h"
 #include "models/classical.h"
 #include "models/feed.h"
+#include "models/onnx_classical.h"
 #include "models/onnx_import.h"
 #include "models/plan_file.h"
 #include "models/run.h"
@@ -266,9 +267,15 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     const auto file = read_model_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
     if (is_operator(*file)) return convert_operator(request, *file);
-    auto bytes = is_classical(*file) ? convert_classical(request, *file)
-                 : is_tflite(*file)  ? convert_tflite(request, *file, *target, report)
-                                     : convert_onnx(request, *file, *target, report);
+    if (is_classical(*file)) return convert_classical(request, *file);
+    if (const Bytes onnx(file->data(), file->size()); !is_tflite(*file) && model::is_onnx_classical(onnx)) {
+        const auto json = model::classical_from_onnx(onnx, request.source,
+                                                     std::filesystem::path(request.source).stem().string());
+        if (!json) return tl::make_unexpected(json.error());
+        return convert_classical(request, {json->begin(), json->end()});
+    }
+    auto bytes = is_tflite(*file) ? convert_tflite(request, *file, *target, report)
+                                  : convert_onnx(request, *file, *target, report);
     if (!bytes) return bytes;
     const auto plan = plan_from_bytes(*bytes, request.source);
     if (!plan) return tl::make_unexpected(plan.error());
