@@ -83,9 +83,15 @@ void Comparison::start(const SegmentStarted& e) {
             m.device = *it;
             return true;
         };
+        const auto host_has = [&](const std::string& id) {
+            return std::any_of(models_.begin(), models_.end(),
+                               [&](const PlanPtr& p) { return p->plan_id == id; });
+        };
         m.compared =
             find([&](const DeviceModel& d) { return d.active && d.plan_id == models_[i]->plan_id; }) ||
-            find([&](const DeviceModel& d) { return d.active && d.name == models_[i]->plan.name(); });
+            find([&](const DeviceModel& d) {
+                return d.active && d.name == models_[i]->plan.name() && !host_has(d.plan_id);
+            });
         matches.push_back(std::move(m));
     }
 }
