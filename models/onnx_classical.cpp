@@ -93,6 +93,9 @@ double threshold_of(double value, const std::string& mode) {
 }
 
 json tree_json(const std::map<int64_t, TreeNode>& nodes, const std::string& where) {
+    for (const auto& [id, n] : nodes)
+        if (!n.leaf && (nodes.count(n.yes) == 0 || nodes.count(n.no) == 0))
+            throw Misfit{where + " has a child that does not exist"};
     std::set<int64_t> children;
     for (const auto& [id, n] : nodes)
         if (!n.leaf) children.insert({n.yes, n.no});
@@ -112,8 +115,6 @@ json tree_json(const std::map<int64_t, TreeNode>& nodes, const std::string& wher
                 {"value", json::array()}};
     for (const int64_t id : order) {
         const TreeNode& n = nodes.at(id);
-        if (!n.leaf && (place.count(n.yes) == 0 || place.count(n.no) == 0))
-            throw Misfit{where + " has a child that does not exist"};
         out["feature"].push_back(n.leaf ? 0 : n.feature);
         out["threshold"].push_back(n.leaf ? 0 : n.threshold);
         out["left"].push_back(n.leaf ? -1 : place[n.yes]);

@@ -47,8 +47,8 @@ void measure(const std::string& images, const std::string& folder, BoardMeasure*
     }
     ChildProcess qemu;
     const auto said =
-        qemu.start({"qemu-system-arm", "-M", out->board, "-display", "none", "-nodefaults", "-monitor",
-                    "none", "-serial", "none", "-chardev", "stdio,id=said", "-semihosting-config",
+        qemu.start({"/usr/bin/env", "qemu-system-arm", "-M", out->board, "-display", "none", "-nodefaults",
+                    "-monitor", "none", "-serial", "none", "-chardev", "stdio,id=said", "-semihosting-config",
                     "enable=on,target=native,chardev=said,arg=measure,arg=" + folder + "/plan", "-kernel",
                     image, "-plugin", images + "/libmarks.so,out=" + counts},
                    "measure: ", kTimeoutMs);
