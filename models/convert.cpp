@@ -90,6 +90,13 @@ Result<std::vector<uint8_t>> convert_classical(const ConvertRequest& request,
                           provenance.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
+Result<std::vector<uint8_t>> convert_onnx_classical(const ConvertRequest& request, Bytes file) {
+    const auto json = model::classical_from_onnx(file, request.source,
+                                                 std::filesystem::path(request.source).stem().string());
+    if (!json) return tl::make_unexpected(json.error());
+    return convert_classical(request, {json->begin(), json->end()});
+}
+
 std::string provenance_of(const ConvertRequest& request, const Graph& g, const ConvertReport& report,
                           const WindowSet* windows) {
     nlohmann::json j = {{"source", std::filesystem::path(request.source).filename().string()},
@@ -267,15 +274,11 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     const auto file = read_model_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
     if (is_operator(*file)) return convert_operator(request, *file);
-    if (is_classical(*file)) return convert_classical(request, *file);
-    if (const Bytes onnx(file->data(), file->size()); !is_tflite(*file) && model::is_onnx_classical(onnx)) {
-        const auto json = model::classical_from_onnx(onnx, request.source,
-                                                     std::filesystem::path(request.source).stem().string());
-        if (!json) return tl::make_unexpected(json.error());
-        return convert_classical(request, {json->begin(), json->end()});
-    }
-    auto bytes = is_tflite(*file) ? convert_tflite(request, *file, *target, report)
-                                  : convert_onnx(request, *file, *target, report);
+    const Bytes whole(file->data(), file->size());
+    auto bytes = is_classical(*file)               ? convert_classical(request, *file)
+                 : is_tflite(*file)                ? convert_tflite(request, *file, *target, report)
+                 : model::is_onnx_classical(whole) ? convert_onnx_classical(request, whole)
+                                                   : convert_onnx(request, *file, *target, report);
     if (!bytes) return bytes;
     const auto plan = plan_from_bytes(*bytes, request.source);
     if (!plan) return tl::make_unexpected(plan.error());
