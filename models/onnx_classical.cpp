@@ -98,13 +98,18 @@ json tree_json(const std::map<int64_t, TreeNode>& nodes, const std::string& wher
             throw Misfit{where + " has a child that does not exist"};
     std::set<int64_t> children;
     for (const auto& [id, n] : nodes)
-        if (!n.leaf) children.insert({n.yes, n.no});
+        if (!n.leaf && (!children.insert(n.yes).second || !children.insert(n.no).second))
+            throw Misfit{where + " has a node with two parents"};
     std::vector<int64_t> order;  // the root first
     for (const auto& [id, n] : nodes)
         if (children.count(id) == 0) order.push_back(id);
     if (order.size() != 1) throw Misfit{where + " has not exactly one root"};
-    for (const auto& [id, n] : nodes)
-        if (id != order[0]) order.push_back(id);
+    // One parent each: the walk ends. What it does not reach runs in circles of its own.
+    for (size_t i = 0; i < order.size(); ++i) {
+        const TreeNode& n = nodes.at(order[i]);
+        if (!n.leaf) order.insert(order.end(), {n.yes, n.no});
+    }
+    if (order.size() != nodes.size()) throw Misfit{where + " has nodes that its root does not reach"};
     std::map<int64_t, int64_t> place;
     for (size_t i = 0; i < order.size(); ++i)
         place[order[i]] = int64_t(i);

@@ -157,7 +157,7 @@ class OnnxClassical(Folder):
             self.refused("convert", self.path("bad.onnx", file_of([copy])), "-o", self.path("p.lsplan"), says=[says])
         refused(lambda a: a["nodes_modes"].strings.__setitem__(0, b"BRANCH_GTE"), "BRANCH_GTE")
         refused(lambda a: a["nodes_truenodeids"].ints.__setitem__(0, 77), "child that does not exist")
-        refused(lambda a: a["nodes_truenodeids"].ints.__setitem__(0, 0), "root")
+        refused(lambda a: a["nodes_truenodeids"].ints.__setitem__(0, 0), "root does not reach")
         refused(lambda a: a["class_nodeids"].ints.__setitem__(0, 999), "leaf that does not exist")
         refused(lambda a: a["nodes_values"].floats.pop(), "different lengths")
 
