@@ -25,9 +25,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 // Handed over at most 100 ms before: with room for a busy machine to be late.
 constexpr auto kWriteEvery = std::chrono::milliseconds(65);
-constexpr auto kSyncEvery = std::chrono::milliseconds(1000);
-constexpr int kBuildTicks =
-    5;  // seconds: the file has time, many events at once cost less than each as it comes
+// A power cut takes at most a second: what waits for the next sync, and the time that sync needs.
+constexpr auto kSyncEvery = std::chrono::milliseconds(500);
+// Of them; the file has time, and many events at once cost less than each as it comes.
+constexpr int kBuildTicks = 10;
 constexpr size_t kBuildEvents = 1000;
 constexpr size_t kBatchBytes = 4u << 20;  // taken from the queue at once
 constexpr int kBuilderNice = 5;           // packing is never more urgent than what it packs

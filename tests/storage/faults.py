@@ -259,9 +259,21 @@ def disk_after(operations, folder, target, rng):
             out.write(file.after_cut(rng))
 
 
-def power_cuts(cuts, seconds=4, pace=4, seed=5):
+def last_sync(operations):
+    """When the last sync that came to its end began."""
+    began = done = float("-inf")
+    for kind, at, *_ in operations:
+        if kind == "s":
+            began = at
+        elif kind == "S":
+            done = began
+    return done
+
+
+def power_cuts(cuts, seconds=4, pace=4, seed=5, timed=True):
     """One recording in about real time, cut at so many instants: (opened, wrong, lost samples, labels,
-    predictions); lost counts what was handed over more than a second before the cut."""
+    predictions); lost counts what was handed over more than a second before the cut or, not timed (how long
+    a sync takes is the disk's), more than a second before a sync that ended."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile() as log:
         status, fed, said = feed(folder, faulty(folder, log=log.name), seconds, pace)
@@ -269,7 +281,7 @@ def power_cuts(cuts, seconds=4, pace=4, seed=5):
         operations = list(read_log(log.name))
         for _ in range(cuts):
             n = rng.randint(1, len(operations))
-            at = operations[n - 1][1]
+            at = operations[n - 1][1] if timed else last_sync(operations[:n])
             with tempfile.TemporaryDirectory() as after:
                 disk_after(operations[:n], folder, after, rng)
                 before = [(t, e) for t, e in fed if t < at - 1]
