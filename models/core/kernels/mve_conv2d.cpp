@@ -1,7 +1,9 @@
-// conv2d, sixteen taps a step. A window of up to 64 taps stays in registers while the channels go by, four at
-// a time; longer ones are taken in pairs. Both are read in place where they are one run of bytes. Of still
-// longer windows four are copied into steps of four times sixteen bytes, zeros behind the last tap, and one
-// channel is made of all four.
+// conv2d, sixteen taps a step. The first step of a window that is no whole number of them begins before it,
+// with zeros there in the input, so that the weights need no mask: what lies before the first row of them are
+// the channels' shifts. Windows go in pairs, by four channels at a time; up to 32 taps of two, or 64 of one,
+// stay in registers while the channels go by. They are read in place where they are one run of bytes. Of
+// windows past kLong taps four are copied into steps of four times sixteen bytes, zeros behind the last tap,
+// and one channel is made of all four.
 #if defined(__ARM_FEATURE_MVE)
 #include "models/core/kernels/mve.h"
 #include "models/core/kernels/window.h"
@@ -19,99 +21,279 @@ struct Job {
     uint32_t real;  // cells
 };
 
-// One window by four output channels at a time; the window stays in q0 to q3 while the channels go by.
-struct Window {
-    const int8_t* x;
+// `count` windows, or twos of them, by four output channels at a time; inputs and weights begin at their
+// first step, `skip` bytes before the first tap. Every shift is to the right.
+struct Windows {
+    const int8_t* x[2];
     const int8_t* weights;
     size_t row;  // taps, from one channel's weights to the next
     const int32_t* bias;
     size_t channel_bytes;  // from a channel's bias to its multiplier, and on to its shift
     int8_t* out;
     size_t quads;
-    uint32_t last;  // taps of the last step of sixteen
+    size_t apart;  // from one window's output to the other's
+    size_t steps;
+    uint32_t skip;
     int32_t zero_point, low, high;
+    size_t advance;  // from a window, or two, to the next
+    size_t count;
 };
+using RunWindows = void (*)(Windows*);
+constexpr size_t kTwo = 32, kOne = 64, kLong = 256;  // taps
+constexpr size_t kFarthest = 0xffff - 3;             // apart, for halfwords of places
 
-// A step's products with four rows of weights; LAST leaves out what p0 does.
-#define ROWS(at, x, mac, t)                                   \
-    "vldrb" t ".8 q4, [r1, #" at "]\n" mac t ".s8 r0, q4, " x \
-    "\n"                                                      \
-    "vldrb" t ".8 q4, [r3, #" at "]\n" mac t ".s8 r2, q4, " x "\n"
-#define MORE(at, x, mac, t)                                   \
-    "vldrb" t ".8 q4, [r5, #" at "]\n" mac t ".s8 r4, q4, " x \
-    "\n"                                                      \
-    "vldrb" t ".8 q4, [r11, #" at "]\n" mac t ".s8 r6, q4, " x "\n"
-#define STEP(at, x, mac) ROWS(at, x, mac, "") MORE(at, x, mac, "")
-#define LAST(at, x, mac) "vpstttt\n" ROWS(at, x, mac, "t") "vpstttt\n" MORE(at, x, mac, "t")
-// Every shift is to the right.
-#define WINDOW(name, loads, steps)                              \
-    __attribute__((naked, noinline)) void name(const Window*) { \
-        asm volatile(                                           \
-            "push {r4-r11, lr}\n"                               \
-            "vpush {d8-d15}\n"                                  \
-            "ldr r1, [r0, #32]\n"                               \
-            "push {r1}\n"                                       \
-            "ldrd r1, r2, [r0, #36]\n"                          \
-            "vdup.32 q5, r1\n"                                  \
-            "vdup.32 q6, r2\n"                                  \
-            "ldrd r2, r1, [r0, #24]\n"                          \
-            "vctp.8 r1\n"                                       \
-            "dls lr, r2\n"                                      \
-            "ldrd r2, r1, [r0]\n" loads                         \
-            "ldrd r12, r8, [r0, #8]\n"                          \
-            "add r3, r1, r12\n"                                 \
-            "add r5, r3, r12\n"                                 \
-            "add r11, r5, r12\n"                                \
-            "lsl r12, r12, #2\n"                                \
-            "ldrd r9, r7, [r0, #16]\n"                          \
-            "add r10, r8, r9, lsl #1\n"                         \
-            "add r9, r8\n"                                      \
-            "1:\n" steps                                        \
-            "vmov q4[2], q4[0], r0, r4\n"                       \
-            "vmov q4[3], q4[1], r2, r6\n"                       \
-            "vldrw.u32 q7, [r8], #16\n"                         \
-            "vadd.i32 q4, q4, q7\n"                             \
-            "vldrw.u32 q7, [r9], #16\n"                         \
-            "vqrdmulh.s32 q4, q4, q7\n"                         \
-            "vshr.s32 q7, q4, #31\n"                            \
-            "vqadd.s32 q4, q4, q7\n"                            \
-            "vldrw.u32 q7, [r10], #16\n"                        \
-            "vrshl.s32 q4, q4, q7\n"                            \
-            "ldr r0, [sp]\n"                                    \
-            "add r1, r12\n"                                     \
-            "add r3, r12\n"                                     \
-            "vqadd.s32 q4, q4, r0\n"                            \
-            "add r5, r12\n"                                     \
-            "add r11, r12\n"                                    \
-            "vmax.s32 q4, q4, q5\n"                             \
-            "vmin.s32 q4, q4, q6\n"                             \
-            "vstrb.32 q4, [r7], #4\n"                           \
-            "le lr, 1b\n"                                       \
-            "add sp, #4\n"                                      \
-            "vpop {d8-d15}\n"                                   \
-            "pop {r4-r11, pc}\n");                              \
+// Lanes from `skip` on become true.
+#define BEGIN             \
+    "push {r4-r11, lr}\n" \
+    "vpush {d8-d15}\n"    \
+    "ldr r1, [r0, #40]\n" \
+    "vctp.8 r1\n"         \
+    "vpnot\n"
+#define END           \
+    "vpop {d8-d15}\n" \
+    "pop {r4-r11, pc}\n"
+#define FUNCTION(name) __attribute__((naked, noipa)) void name(Windows*)
+// Places 0, apart, 1, apart + 1 and so on in q4, bounds in q5 and q6: halfwords of two windows.
+#define HALFWORDS              \
+    "movs r2, #0\n"            \
+    "vidup.u32 q4, r2, #1\n"   \
+    "ldr r2, [r0, #32]\n"      \
+    "vdup.32 q5, r2\n"         \
+    "vadd.i32 q5, q5, q4\n"    \
+    "vmovnt.i32 q4, q5\n"      \
+    "ldrd r2, r4, [r0, #48]\n" \
+    "vdup.16 q5, r2\n"         \
+    "vdup.16 q6, r4\n"
+// r1, r3, r5 and r7 become the first four channels' weights.
+#define WEIGHTS               \
+    "ldrd r1, r2, [r0, #8]\n" \
+    "add r3, r1, r2\n"        \
+    "add r5, r3, r2\n"        \
+    "add r7, r5, r2\n"
+// r8, r9 and r10 become biases, multipliers and shifts, lr counts fours of channels.
+#define CHANNELS                \
+    "ldrd r8, r9, [r0, #16]\n"  \
+    "add r10, r8, r9, lsl #1\n" \
+    "add r9, r8\n"              \
+    "ldr r2, [r0, #28]\n"       \
+    "dls lr, r2\n"
+// Zero when all windows are done.
+#define COUNT             \
+    "ldr r2, [r0, #60]\n" \
+    "subs r2, #1\n"       \
+    "str r2, [r0, #60]\n"
+// Two windows' sums a and b become the halfwords of a; t is free. Biases, multipliers and shifts are read
+// into q by the last three.
+#define RESCALE_TWO(a, b, q, t, bias, multiplier, shift)                             \
+    bias "vadd.i32 " a ", " a ", " q                                                 \
+         "\n"                                                                        \
+         "vadd.i32 " b ", " b ", " q "\n" multiplier "vqrdmulh.s32 " a ", " a ", " q \
+         "\n"                                                                        \
+         "vqrdmulh.s32 " b ", " b ", " q                                             \
+         "\n"                                                                        \
+         "vshr.s32 " t ", " a                                                        \
+         ", #31\n"                                                                   \
+         "vqadd.s32 " a ", " a ", " t                                                \
+         "\n"                                                                        \
+         "vshr.s32 " t ", " b                                                        \
+         ", #31\n"                                                                   \
+         "vqadd.s32 " b ", " b ", " t "\n" shift "vrshl.s32 " a ", " a ", " q        \
+         "\n"                                                                        \
+         "vrshl.s32 " b ", " b ", " q                                                \
+         "\n"                                                                        \
+         "vqmovnb.s32 " a ", " a                                                     \
+         "\n"                                                                        \
+         "vqmovnt.s32 " a ", " b "\n"
+
+// One window in q0 to q3; ROW(weights, sum) makes one sum.
+#define ONE_WINDOW(name, loads, ROW)                                        \
+    FUNCTION(name) {                                                        \
+        asm volatile(BEGIN                                                \
+            "push {r0}\n"                                                 \
+            "ldrd r4, r2, [r0, #44]\n"                                    \
+            "vdup.32 q5, r2\n"                                            \
+            "ldr r2, [r0, #52]\n"                                         \
+            "vdup.32 q6, r2\n"                                            \
+            "ldr r12, [r0, #12]\n"                                        \
+            "lsl r12, r12, #2\n"                                          \
+            "ldr r6, [r0, #24]\n"                                         \
+            "0:\n"                                                        \
+            "ldr r2, [r0]\n"                                              \
+            "vpst\n"                                                      \
+            "vldrbt.8 q0, [r2]\n" loads                                   \
+            "ldr r1, [r0, #56]\n"                                         \
+            "add r2, r1\n"                                                \
+            "str r2, [r0]\n" WEIGHTS CHANNELS                             \
+            "1:\n" ROW("r1", "r0") ROW("r5", "r2")                        \
+            "vmov q7[2], q7[0], r0, r2\n" ROW("r3", "r0") ROW("r7", "r2") \
+            "vmov q7[3], q7[1], r0, r2\n"                                 \
+            "vldrw.u32 q4, [r8], #16\n"                                   \
+            "vadd.i32 q7, q7, q4\n"                                       \
+            "vldrw.u32 q4, [r9], #16\n"                                   \
+            "vqrdmulh.s32 q7, q7, q4\n"                                   \
+            "vshr.s32 q4, q7, #31\n"                                      \
+            "vqadd.s32 q7, q7, q4\n"                                      \
+            "vldrw.u32 q4, [r10], #16\n"                                  \
+            "vrshl.s32 q7, q7, q4\n"                                      \
+            "add r1, r12\n"                                               \
+            "add r3, r12\n"                                               \
+            "vqadd.s32 q7, q7, r4\n"                                      \
+            "add r5, r12\n"                                               \
+            "add r7, r12\n"                                               \
+            "vmax.s32 q7, q7, q5\n"                                       \
+            "vmin.s32 q7, q7, q6\n"                                       \
+            "vstrb.32 q7, [r6], #4\n"                                     \
+            "le lr, 1b\n"                                                 \
+            "ldr r0, [sp]\n" COUNT                                        \
+            "bne 0b\n"                                                    \
+            "add sp, #4\n" END); \
     }
-#define LOAD(q, at) "vldrb.8 " q ", [r2, #" at "]\n"
-#define LOAD_LAST(q, at) "vpst\n vldrbt.8 " q ", [r2, #" at "]\n"
-#define FIRST STEP("0", "q0", "vmladav")
-#define NEXT(at, x) STEP(at, x, "vmladava")
-#define LAST_NEXT(at, x) LAST(at, x, "vmladava")
-// By steps, whole ones and with a last one that is not.
-WINDOW(whole_1, LOAD("q0", "0"), FIRST)
-WINDOW(whole_2, LOAD("q0", "0") LOAD("q1", "16"), FIRST NEXT("16", "q1"))
-WINDOW(whole_3, LOAD("q0", "0") LOAD("q1", "16") LOAD("q2", "32"), FIRST NEXT("16", "q1") NEXT("32", "q2"))
-WINDOW(whole_4, LOAD("q0", "0") LOAD("q1", "16") LOAD("q2", "32") LOAD("q3", "48"),
-       FIRST NEXT("16", "q1") NEXT("32", "q2") NEXT("48", "q3"))
-WINDOW(part_1, LOAD_LAST("q0", "0"), LAST("0", "q0", "vmladav"))
-WINDOW(part_2, LOAD("q0", "0") LOAD_LAST("q1", "16"), FIRST LAST_NEXT("16", "q1"))
-WINDOW(part_3, LOAD("q0", "0") LOAD("q1", "16") LOAD_LAST("q2", "32"),
-       FIRST NEXT("16", "q1") LAST_NEXT("32", "q2"))
-WINDOW(part_4, LOAD("q0", "0") LOAD("q1", "16") LOAD("q2", "32") LOAD_LAST("q3", "48"),
-       FIRST NEXT("16", "q1") NEXT("32", "q2") LAST_NEXT("48", "q3"))
-using RunWindow = void (*)(const Window*);
-constexpr RunWindow kWhole[] = {whole_1, whole_2, whole_3, whole_4},
-                    kPart[] = {part_1, part_2, part_3, part_4};
-constexpr size_t kShort = 64;  // taps
+#define PRODUCTS(w, at, sum, x, mac) "vldrb.8 q4, [" w ", #" at "]\n" mac ".s8 " sum ", q4, " x "\n"
+#define ROW_3(w, sum)                        \
+    PRODUCTS(w, "0", sum, "q0", "vmladav")   \
+    PRODUCTS(w, "16", sum, "q1", "vmladava") \
+    PRODUCTS(w, "32", sum, "q2", "vmladava")
+#define ROW_4(w, sum) ROW_3(w, sum) PRODUCTS(w, "48", sum, "q3", "vmladava")
+ONE_WINDOW(one_3, "vldrb.8 q1, [r2, #16]\n vldrb.8 q2, [r2, #32]\n", ROW_3)
+ONE_WINDOW(one_4, "vldrb.8 q1, [r2, #16]\n vldrb.8 q2, [r2, #32]\n vldrb.8 q3, [r2, #48]\n", ROW_4)
+
+// Two windows in q0 to q3; ROW(weights, sum, other sum) makes one sum of each.
+#define TWO_WINDOWS(name, loads, ROW)                                                   \
+    FUNCTION(name) {                                                                    \
+        asm volatile(BEGIN                                                            \
+            "sub sp, #56\n" HALFWORDS                                                 \
+            "vstrw.32 q4, [sp]\n"                                                     \
+            "vstrw.32 q5, [sp, #16]\n"                                                \
+            "vstrw.32 q6, [sp, #32]\n"                                                \
+            "ldr r2, [r0, #44]\n"                                                     \
+            "strd r2, r0, [sp, #48]\n"                                                \
+            "ldr r11, [r0, #12]\n"                                                    \
+            "lsl r11, r11, #2\n"                                                      \
+            "ldr r12, [r0, #24]\n"                                                    \
+            "0:\n"                                                                    \
+            "ldrd r2, r4, [r0]\n" loads                                               \
+            "ldr r1, [r0, #56]\n"                                                     \
+            "add r2, r1\n"                                                            \
+            "add r4, r1\n"                                                            \
+            "strd r2, r4, [r0]\n" WEIGHTS CHANNELS                                    \
+            "1:\n" ROW("r1", "r0", "r4") ROW("r5", "r2", "r6")                        \
+            "vmov q4[2], q4[0], r0, r2\n"                                             \
+            "vmov q5[2], q5[0], r4, r6\n" ROW("r3", "r0", "r4") ROW("r7", "r2", "r6") \
+            "vmov q4[3], q4[1], r0, r2\n"                                             \
+            "vmov q5[3], q5[1], r4, r6\n"                                             \
+            RESCALE_TWO("q4", "q5", "q6", "q7", "vldrw.u32 q6, [r8], #16\n",          \
+                        "vldrw.u32 q6, [r9], #16\n", "vldrw.u32 q6, [r10], #16\n")    \
+            "ldr r0, [sp, #48]\n"                                                     \
+            "vqadd.s16 q4, q4, r0\n"                                                  \
+            "add r1, r11\n"                                                           \
+            "add r3, r11\n"                                                           \
+            "vldrw.u32 q5, [sp, #16]\n"                                               \
+            "vmax.s16 q4, q4, q5\n"                                                   \
+            "add r5, r11\n"                                                           \
+            "add r7, r11\n"                                                           \
+            "vldrw.u32 q6, [sp, #32]\n"                                               \
+            "vmin.s16 q4, q4, q6\n"                                                   \
+            "vldrw.u32 q7, [sp]\n"                                                    \
+            "vstrb.16 q4, [r12, q7]\n"                                                \
+            "add r12, #4\n"                                                           \
+            "le lr, 1b\n"                                                             \
+            "ldr r0, [sp, #52]\n"                                                     \
+            "ldr r2, [r0, #32]\n"                                                     \
+            "add r12, r2\n" COUNT                                                     \
+            "bne.w 0b\n"                                                              \
+            "add sp, #56\n" END); \
+    }
+#define BOTH(q, w, at, sum, other, x, y, mac) \
+    "vldrb.8 " q ", [" w ", #" at "]\n" mac ".s8 " sum ", " q ", " x "\n" mac ".s8 " other ", " q ", " y "\n"
+#define ROW_1(w, sum, other) BOTH("q6", w, "0", sum, other, "q0", "q2", "vmladav")
+#define ROW_2(w, sum, other) ROW_1(w, sum, other) BOTH("q7", w, "16", sum, other, "q1", "q3", "vmladava")
+TWO_WINDOWS(two_1, "vpstt\n vldrbt.8 q0, [r2]\n vldrbt.8 q2, [r4]\n", ROW_1)
+TWO_WINDOWS(two_2,
+            "vpstt\n vldrbt.8 q0, [r2]\n vldrbt.8 q2, [r4]\n"
+            "vldrb.8 q1, [r2, #16]\n vldrb.8 q3, [r4, #16]\n",
+            ROW_2)
+
+// Longer ones are read again for every four channels: eight sums in every even register. None is left to
+// count steps: a jump leads into fifteen of them, each of 56 bytes.
+#define PAIR_STEP(loads, mac)                               \
+    loads "vldrb.8 q2, [r1], #16\n" mac " r0, q0, q2\n" mac \
+          " r8, q1, q2\n"                                   \
+          "vldrb.8 q3, [r3], #16\n" mac " r2, q0, q3\n" mac \
+          " r10, q1, q3\n"                                  \
+          "vldrb.8 q2, [r5], #16\n" mac " r4, q0, q2\n" mac \
+          " r12, q1, q2\n"                                  \
+          "vldrb.8 q3, [r7], #16\n" mac " r6, q0, q3\n" mac " r14, q1, q3\n"
+FUNCTION(two_long) {
+    asm volatile(BEGIN
+        "sub sp, #36\n" HALFWORDS
+        "ldr r2, [r0, #44]\n"
+        "vdup.16 q7, r2\n"
+        "str r0, [sp, #32]\n"
+        "ldr r2, [r0, #36]\n"
+        "rsb r2, r2, #16\n"
+        "movs r4, #56\n"
+        "mul r2, r2, r4\n"
+        "adr.w r4, 2f\n"
+        "add r2, r4\n"
+        "add r2, #1\n"
+        "str r2, [sp, #8]\n"
+        "ldr r4, [r0, #24]\n"
+        "ldr r6, [r0, #20]\n"
+        "sub r6, #16\n"
+        "ldr r2, [r0, #12]\n"
+        "add r2, r2, r2, lsl #1\n"
+                 "ldr r9, [r0, #40]\n"
+                 "sub r2, r9\n"
+        "strd r6, r2, [sp, #24]\n"
+        "0:\n"
+        "ldrd r9, r11, [r0]\n"
+        "strd r9, r11, [sp]\n"
+        "ldr r2, [r0, #56]\n"
+        "add r9, r2\n"
+        "add r11, r2\n"
+        "strd r9, r11, [r0]\n" WEIGHTS
+        "ldr r2, [r0, #16]\n"
+        "strd r2, r4, [sp, #16]\n"
+        "ldr r2, [r0, #28]\n"
+        "add r4, r4, r2, lsl #2\n"
+        "str r4, [sp, #12]\n"
+        "1:\n"
+        "ldrd r9, r11, [sp]\n"
+        PAIR_STEP("vpstt\n vldrbt.8 q0, [r9], #16\n vldrbt.8 q1, [r11], #16\n", "vmladav.s8")
+        "ldr pc, [sp, #8]\n"
+        "2:\n"
+        ".rept 15\n" PAIR_STEP("vldrb.8 q0, [r9], #16\n vldrb.8 q1, [r11], #16\n", "vmladava.s8")
+        ".endr\n"
+        "vmov q0[2], q0[0], r0, r4\n"
+        "vmov q0[3], q0[1], r2, r6\n"
+        "vmov q1[2], q1[0], r8, r12\n"
+        "vmov q1[3], q1[1], r10, r14\n"
+        "ldrd r2, r4, [sp, #16]\n"
+        "ldrd r6, r8, [sp, #24]\n"
+        RESCALE_TWO("q0", "q1", "q2", "q3", "vldrw.u32 q2, [r2], #16\n",
+                    "add r10, r2, r6\n vldrw.u32 q2, [r10], #16\n",
+                    "add r10, r6\n vldrw.u32 q2, [r10]\n")
+        "vqadd.s16 q0, q0, q7\n"
+        "vmax.s16 q0, q0, q5\n"
+        "add r1, r8\n"
+        "add r3, r8\n"
+        "vmin.s16 q0, q0, q6\n"
+        "add r5, r8\n"
+        "add r7, r8\n"
+        "vstrb.16 q0, [r4, q4]\n"
+        "adds r4, #4\n"
+        "strd r2, r4, [sp, #16]\n"
+        "ldr r9, [sp, #12]\n"
+        "cmp r4, r9\n"
+        "bne.w 1b\n"
+        "ldr r0, [sp, #32]\n"
+        "ldr r2, [r0, #32]\n"
+        "add r4, r2\n" COUNT
+        "bne.w 0b\n"
+        "add sp, #36\n" END);
+}
+#undef BEGIN
+#undef END
 
 // One output row's input, with its padding; null when it is not one run of bytes or does not fit.
 const int8_t* padded_row(const Tensor& x, const WindowParams& w, int32_t oy, int32_t cells,
@@ -127,18 +309,24 @@ const int8_t* padded_row(const Tensor& x, const WindowParams& w, int32_t oy, int
     return row;
 }
 
-// use(window, cell) for every output cell, in order: in place where the window is one run of bytes, else one
-// copied into copy[cell % 2]. With `pad`, rows are padded in the scratch where they fit, which then has no
-// room for copies, nor needs them.
+// use(first, second, count, step) for `count` twos of output cells in order, from two to two twice the step
+// further; the second is null for a cell that has no neighbour. A window is read in place where it is one run
+// of bytes, else from copy[0 or 1]. With `pad`, rows are padded in the scratch where they fit, which then has
+// no room for copies, nor needs them.
 template <typename Use>
 inline void for_windows(const OperatorContext& c, bool pad, int8_t* const copy[2], Use use) {
     const Tensor& x = *c.input[0];
     const WindowParams& w = header<ConvParams>(c).window;
     const int32_t ic = x.dim[3], columns = c.output->dim[2], rows = c.output->dim[1], step = w.stride_w * ic;
     const bool flat = w.kernel_h == 1 && w.dilation_w == 1;
-    size_t cell = 0;
+    const int8_t* waiting = nullptr;
+    const auto add = [&](const int8_t* cell) {
+        if (waiting != nullptr) use(waiting, cell, 1, 0);
+        waiting = waiting != nullptr ? nullptr : cell;
+    };
     for (int32_t oy = 0; oy < rows; ++oy) {
         const int32_t iy = oy * w.stride_h - w.pad_top;
+        if (pad && waiting != nullptr) add(nullptr);
         // Output columns [first, last) have their window in `row`.
         int32_t first = 0, last = columns;
         const int8_t* row =
@@ -149,212 +337,84 @@ inline void for_windows(const OperatorContext& c, bool pad, int8_t* const copy[2
             const int32_t room = x.dim[2] + w.pad_left - w.kernel_w;
             last = room < 0 ? 0 : room / w.stride_w + 1;
             if (!flat || iy < 0 || iy >= x.dim[1]) last = 0;
+            if (last > columns) last = columns;
         }
-        for (int32_t ox = 0; ox < columns; ++ox, row += step, ++cell)
-            use(ox >= first && ox < last ? row : window(x, w, oy, ox, copy[cell % 2]), cell);
+        for (int32_t ox = 0; ox < columns; ++ox) {
+            const bool inside = ox >= first && ox < last;
+            if (inside && waiting == nullptr && ox + 1 < last) {
+                const int32_t twos = (last - ox) / 2;
+                use(row + ox * step, row + (ox + 1) * step, size_t(twos), step);
+                ox += 2 * twos - 1;
+            } else {
+                add(inside ? row + ox * step : window(x, w, oy, ox, copy[waiting == nullptr ? 0 : 1]));
+            }
+        }
     }
+    if (waiting != nullptr) add(nullptr);
 }
 
-void short_windows(const OperatorContext& c) {
+void in_place(const OperatorContext& c) {
     const Tensor& y = *c.output;
     const ConvParams& p = header<ConvParams>(c);
     const size_t channels = y.dim[3];
     const size_t taps = size_t(p.window.kernel_h * p.window.kernel_w * c.input[0]->dim[3]);
-    const size_t steps = (taps + 15) / 16;
+    const size_t steps = (taps + 15) / 16, skip = 16 * steps - taps;
     const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
-    const RunWindow run = (taps % 16 == 0 ? kWhole : kPart)[steps - 1];
-    Window job = {nullptr,      a.weights,   taps,         a.bias,
-                  4 * channels, i8_out(&y),  channels / 4, uint32_t(taps - 16 * (steps - 1)),
-                  y.zero_point, p.clamp.low, p.clamp.high};
-    // The last four channels once more where they are no four of their own.
-    Window rest = job;
-    rest.weights += (channels - 4) * taps;
-    rest.bias += channels - 4;
-    rest.quads = 1;
-    auto* scratch = reinterpret_cast<int8_t*>(c.scratch.data());
-    int8_t* const copy[2] = {scratch, scratch};
-    for_windows(c, true, copy, [&](const int8_t* x, size_t) {
-        job.x = x;
-        run(&job);
-        if (channels % 4 != 0) {
-            rest.x = x;
-            rest.out = job.out + channels - 4;
-            run(&rest);
+    const bool pairs = taps <= kTwo || taps > kOne;
+    const RunWindows run = taps > kOne  ? two_long
+                           : steps == 1 ? two_1
+                           : steps == 2 ? two_2
+                           : steps == 3 ? one_3
+                                        : one_4;
+    Windows job = {{},
+                   a.weights - skip,
+                   taps,
+                   a.bias,
+                   4 * channels,
+                   i8_out(&y),
+                   channels / 4,
+                   0,
+                   steps,
+                   uint32_t(skip),
+                   y.zero_point,
+                   p.clamp.low,
+                   p.clamp.high,
+                   0,
+                   0};
+    // `count` windows, or twos, whose outputs follow each other.
+    const auto run_cells = [&](const int8_t* first, const int8_t* second, size_t count, int32_t advance) {
+        const size_t at_once = channels % 4 == 0 ? count : 1;
+        for (size_t i = 0; i < count; i += at_once) {
+            job.x[0] = first - skip + int32_t(i) * advance;
+            job.x[1] = second - skip + int32_t(i) * advance;
+            job.advance = size_t(advance);
+            job.count = at_once;
+            run(&job);
+            if (channels % 4 != 0) {
+                // The last four channels once more where they are no four of their own.
+                Windows rest = job;
+                rest.x[0] -= advance;
+                rest.x[1] -= advance;
+                rest.weights += (channels - 4) * taps;
+                rest.bias += channels - 4;
+                rest.out += channels - 4;
+                rest.quads = rest.count = 1;
+                run(&rest);
+            }
+            job.out += at_once * (channels + job.apart);
         }
-        job.out += channels;
-    });
-}
-
-// Two windows of more taps by four output channels at a time: eight sums in every even register.
-struct Pair {
-    const int8_t* x[2];
-    const int8_t* weights;
-    size_t row;
-    const int32_t* bias;
-    size_t channel_bytes;
-    int8_t* out[2];
-    size_t quads;
-    size_t skip;  // from behind the whole steps of a row of weights to the row four further
-    size_t whole;
-    uint32_t last;  // taps of a last step that is not whole, or 0
-    int32_t zero_point, low, high;
-};
-constexpr size_t kLong = 16 * 16 + 15;  // taps
-
-#define PAIR_STEP(mac)                                \
-    "vldrb.8 q0, [r9], #16\n"                         \
-    "vldrb.8 q1, [r11], #16\n"                        \
-    "vldrb.8 q2, [r1], #16\n" mac " r0, q0, q2\n" mac \
-    " r8, q1, q2\n"                                   \
-    "vldrb.8 q3, [r3], #16\n" mac " r2, q0, q3\n" mac \
-    " r10, q1, q3\n"                                  \
-    "vldrb.8 q2, [r5], #16\n" mac " r4, q0, q2\n" mac \
-    " r12, q1, q2\n"                                  \
-    "vldrb.8 q3, [r7], #16\n" mac " r6, q0, q3\n" mac " r14, q1, q3\n"
-// No register is left to count steps: a jump leads into fifteen of them, each of 56 bytes.
-__attribute__((naked, noinline)) void run_pair(Pair*) {
-    asm volatile(
-        "push {r4-r11, lr}\n"
-        "vpush {d8-d15}\n"
-        "sub sp, #12\n"
-        "str r0, [sp]\n"
-        "ldrd r1, r2, [r0, #52]\n"
-        "vdup.32 q5, r1\n"
-        "vdup.32 q6, r2\n"
-        "ldrd r1, r3, [r0, #40]\n"
-        "rsb r1, r1, #16\n"
-        "movs r2, #56\n"
-        "mul r1, r1, r2\n"
-        "adr.w r2, 2f\n"
-        "add r1, r2\n"
-        "add r1, #1\n"
-        "str r1, [sp, #4]\n"
-        "vctp.8 r3\n"
-        "adr.w r2, 3f\n"
-        "cbnz r3, 5f\n"
-        "adr.w r2, 4f\n"
-        "5:\n"
-        "add r2, #1\n"
-        "str r2, [sp, #8]\n"
-        "ldrd r1, r12, [r0, #8]\n"
-        "add r3, r1, r12\n"
-        "add r5, r3, r12\n"
-        "add r7, r5, r12\n"
-        "1:\n"
-        "ldrd r9, r11, [r0]\n" PAIR_STEP("vmladav.s8")
-        "ldr pc, [sp, #4]\n"
-        "2:\n"
-        ".rept 15\n" PAIR_STEP("vmladava.s8")
-        ".endr\n"
-        "ldr pc, [sp, #8]\n"
-        "3:\n"
-        "vpstttt\n"
-        "vldrbt.8 q0, [r9]\n"
-        "vldrbt.8 q1, [r11]\n"
-        "vldrbt.8 q2, [r1]\n"
-        "vmladavat.s8 r0, q0, q2\n"
-        "vpstttt\n"
-        "vmladavat.s8 r8, q1, q2\n"
-        "vldrbt.8 q3, [r3]\n"
-        "vmladavat.s8 r2, q0, q3\n"
-        "vmladavat.s8 r10, q1, q3\n"
-        "vpstttt\n"
-        "vldrbt.8 q2, [r5]\n"
-        "vmladavat.s8 r4, q0, q2\n"
-        "vmladavat.s8 r12, q1, q2\n"
-        "vldrbt.8 q3, [r7]\n"
-        "vpstt\n"
-        "vmladavat.s8 r6, q0, q3\n"
-        "vmladavat.s8 r14, q1, q3\n"
-        "4:\n"
-        "vmov q0[2], q0[0], r0, r4\n"
-        "vmov q0[3], q0[1], r2, r6\n"
-        "vmov q1[2], q1[0], r8, r12\n"
-        "vmov q1[3], q1[1], r10, r14\n"
-        "ldr r0, [sp]\n"
-        "ldrd r2, r4, [r0, #16]\n"
-        "vldrw.u32 q2, [r2]\n"
-        "vadd.i32 q0, q0, q2\n"
-        "vadd.i32 q1, q1, q2\n"
-        "add r6, r2, r4\n"
-        "vldrw.u32 q2, [r6]\n"
-        "vqrdmulh.s32 q0, q0, q2\n"
-        "vqrdmulh.s32 q1, q1, q2\n"
-        "add r6, r4\n"
-        "vshr.s32 q3, q0, #31\n"
-        "vqadd.s32 q0, q0, q3\n"
-        "vshr.s32 q3, q1, #31\n"
-        "vqadd.s32 q1, q1, q3\n"
-        "vldrw.u32 q2, [r6]\n"
-        "vrshl.s32 q0, q0, q2\n"
-        "vrshl.s32 q1, q1, q2\n"
-        "ldr r6, [r0, #48]\n"
-        "vqadd.s32 q0, q0, r6\n"
-        "vqadd.s32 q1, q1, r6\n"
-        "vmax.s32 q0, q0, q5\n"
-        "vmax.s32 q1, q1, q5\n"
-        "vmin.s32 q0, q0, q6\n"
-        "vmin.s32 q1, q1, q6\n"
-        "ldrd r4, r6, [r0, #24]\n"
-        "vstrb.32 q0, [r4], #4\n"
-        "vstrb.32 q1, [r6], #4\n"
-        "strd r4, r6, [r0, #24]\n"
-        "adds r2, #16\n"
-        "str r2, [r0, #16]\n"
-        "ldrd r2, r4, [r0, #32]\n"
-        "add r1, r4\n"
-        "add r3, r4\n"
-        "add r5, r4\n"
-        "add r7, r4\n"
-        "subs r2, #1\n"
-        "str r2, [r0, #32]\n"
-        "bne.w 1b\n"
-        "add sp, #12\n"
-        "vpop {d8-d15}\n"
-        "pop {r4-r11, pc}\n");
-}
-#undef PAIR_STEP
-
-void long_windows(const OperatorContext& c) {
-    const Tensor& y = *c.output;
-    const ConvParams& p = header<ConvParams>(c);
-    const size_t channels = y.dim[3], cells = size_t(y.dim[1]) * y.dim[2];
-    const size_t taps = size_t(p.window.kernel_h * p.window.kernel_w * c.input[0]->dim[3]), whole = taps / 16;
-    const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), channels);
+    };
     auto* scratch = reinterpret_cast<int8_t*>(c.scratch.data());
     int8_t* const copy[2] = {scratch, scratch + taps};
-    const Pair all = {{},           a.weights,
-                      taps,         a.bias,
-                      4 * channels, {},
-                      channels / 4, 4 * taps - 16 * whole,
-                      whole,        uint32_t(taps % 16),
-                      y.zero_point, p.clamp.low,
-                      p.clamp.high};
-    int8_t* out = i8_out(&y);
-    const int8_t* before = nullptr;
-    for_windows(c, false, copy, [&](const int8_t* x, size_t cell) {
-        const bool alone = cell + 1 == cells && cell % 2 == 0;
-        if (cell % 2 == 0 && !alone) {
-            before = x;
-            return;
-        }
-        Pair job = all;
-        job.x[0] = alone ? x : before;
-        job.x[1] = x;
-        job.out[0] = out;
-        job.out[1] = alone ? out : out + channels;
-        Pair rest = job;
-        run_pair(&job);
-        if (channels % 4 != 0) {
-            rest.weights += (channels - 4) * taps;
-            rest.bias += channels - 4;
-            rest.out[0] += channels - 4;
-            rest.out[1] += channels - 4;
-            rest.quads = 1;
-            run_pair(&rest);
-        }
-        out += 2 * channels;
-    });
+    for_windows(c, taps <= kOne, copy,
+                [&](const int8_t* first, const int8_t* second, size_t count, int32_t step) {
+                    job.apart = pairs && second != nullptr ? channels : 0;
+                    if (second == nullptr) return run_cells(first, first, 1, 0);
+                    if (pairs) return run_cells(first, second, count, 2 * step);
+                    if (second == first + step) return run_cells(first, first, 2 * count, step);
+                    run_cells(first, first, 1, 0);
+                    run_cells(second, second, 1, 0);
+                });
 }
 
 int32x4_t dot_long(const int8_t* x, const int8_t* w, size_t steps) {
@@ -420,8 +480,8 @@ bool conv2d(const OperatorContext& c) {
     if (WeightLayout(p.layout) != WeightLayout::rows ||
         c.scratch.size() < vector_conv_scratch_bytes(uint32_t(taps)) || !shifts_right(a, channels))
         return false;
-    if (taps <= kLong && channels >= 4) {
-        (taps <= kShort ? short_windows : long_windows)(c);
+    if (taps <= kLong && channels >= 4 && channels <= kFarthest) {
+        in_place(c);
         return true;
     }
     auto* x64 = reinterpret_cast<int8_t*>(c.scratch.data());
