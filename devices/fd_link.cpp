@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -19,6 +20,7 @@ FdLink::FdLink(std::string where) : where_(std::move(where)), wake_(eventfd(0, E
 
 FdLink::~FdLink() {
     if (fd_ >= 0) ::close(fd_);
+    if (out_ >= 0) ::close(out_);
     if (wake_ >= 0) ::close(wake_);
 }
 
@@ -36,7 +38,7 @@ Result<size_t> FdLink::read(uint8_t* out, size_t size, int timeout_ms) {
     if (ready == 0) return size_t(0);
     if (wait[1].revents != 0) return fail(ErrorKind::device, "closed", where_);
     size_t used = 0;
-    while (used < size) {
+    while (size - used >= read_unit_) {
         const ssize_t n = ::read(fd_, out + used, size - used);
         if (n > 0) {
             used += size_t(n);
@@ -56,10 +58,12 @@ Result<size_t> FdLink::read(uint8_t* out, size_t size, int timeout_ms) {
 }
 
 Status FdLink::write(const uint8_t* data, size_t size) {
+    const int fd = out_ >= 0 ? out_ : fd_;
     while (size != 0) {
+        const size_t part = std::min(size, write_unit_);
         // A socket whose other end is gone must be an error, not a signal that ends the program.
-        ssize_t n = ::send(fd_, data, size, MSG_NOSIGNAL);
-        if (n < 0 && errno == ENOTSOCK) n = ::write(fd_, data, size);
+        ssize_t n = ::send(fd, data, part, MSG_NOSIGNAL);
+        if (n < 0 && errno == ENOTSOCK) n = ::write(fd, data, part);
         if (n >= 0) {
             data += n;
             size -= size_t(n);
@@ -67,7 +71,7 @@ Status FdLink::write(const uint8_t* data, size_t size) {
         }
         if (errno == EINTR) continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK) return system_error("cannot send");
-        pollfd wait[2] = {{fd_, POLLOUT, 0}, {wake_, POLLIN, 0}};
+        pollfd wait[2] = {{fd, POLLOUT, 0}, {wake_, POLLIN, 0}};
         const int ready = ::poll(wait, 2, kWriteTimeoutMs);
         if (ready == 0) return fail(ErrorKind::device, "the device takes no data", where_);
         if (wait[1].revents != 0) return fail(ErrorKind::device, "closed", where_);

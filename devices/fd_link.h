@@ -1,6 +1,7 @@
-// What serial port and TCP have in common: a non-blocking file descriptor, waited for with poll().
+// What serial port, TCP and Bluetooth have in common: a non-blocking file descriptor, waited for with poll().
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "acquisition/byte_link.h"
@@ -22,6 +23,11 @@ class FdLink : public ByteLink {
 
     const std::string where_;  // for messages
     int fd_ = -1;
+    int out_ = -1;  // written to when it is not fd_
+    // Where one read or write is one packet: room that a read needs (read() REQUIRES as much), bytes of a
+    // write.
+    size_t read_unit_ = 1;
+    size_t write_unit_ = SIZE_MAX;
 
   private:
     int wake_ = -1;  // eventfd: readable once shut

@@ -1,9 +1,11 @@
 #include "devices/registry.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <set>
 
+#include "devices/ble_link.h"
 #include "devices/lockstep_driver.h"
 #include "devices/options.h"
 #include "devices/replay_device.h"
@@ -29,6 +31,19 @@ Result<std::unique_ptr<Driver>> make_serial(const Uri& uri, const DriverServices
     return make_serial_driver(uri.text(), uri.address, int(*baud), 1);
 }
 
+// The project's protocol over a link that is made from `address`, again after every dropout.
+template <typename Link, typename... Address>
+Result<std::unique_ptr<Driver>> make_lockstep_driver(const Uri& uri, Address... address) {
+    LockstepOptions options;
+    options.uri = uri.text();
+    options.open_link = [address...]() -> Result<std::unique_ptr<ByteLink>> {
+        auto link = std::make_unique<Link>(address...);
+        if (const Status status = link->open(); !status) return tl::make_unexpected(status.error());
+        return link;
+    };
+    return std::make_unique<LockstepDriver>(std::move(options));
+}
+
 Result<std::unique_ptr<Driver>> make_tcp(const Uri& uri, const DriverServices&) {
     const size_t colon = uri.address.rfind(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == uri.address.size())
@@ -36,19 +51,19 @@ Result<std::unique_ptr<Driver>> make_tcp(const Uri& uri, const DriverServices&) 
     std::string host = uri.address.substr(0, colon);
     const std::string port = uri.address.substr(colon + 1);
     if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-    LockstepOptions options;
-    options.uri = uri.text();
-    options.open_link = [host, port]() -> Result<std::unique_ptr<ByteLink>> {
-        auto link = std::make_unique<TcpLink>(host, port);
-        if (const Status status = link->open(); !status) return tl::make_unexpected(status.error());
-        return link;
-    };
-    return std::make_unique<LockstepDriver>(std::move(options));
+    return make_lockstep_driver<TcpLink>(uri, host, port);
 }
 
 Result<std::unique_ptr<Driver>> make_ble(const Uri& uri, const DriverServices&) {
-    return fail(ErrorKind::device, "this build has no Bluetooth", uri.text(),
-                "connect the board by cable, or through a bridge with tcp:HOST:PORT");
+    std::string address = uri.address;
+    bool fits = address.size() == 17;
+    for (size_t i = 0; fits && i < address.size(); ++i) {
+        fits = i % 3 == 2 ? address[i] == ':' : std::isxdigit(uint8_t(address[i])) != 0;
+        address[i] = char(std::toupper(uint8_t(address[i])));
+    }
+    if (!fits)
+        return fail(ErrorKind::usage, "not a Bluetooth address", uri.text(), "write ble:AA:BB:CC:DD:EE:FF");
+    return make_lockstep_driver<BleLink>(uri, address);
 }
 
 Result<std::unique_ptr<Driver>> make_virtual(const Uri& uri, const DriverServices& services) {
@@ -129,7 +144,7 @@ DriverFactory make_driver_factory(DriverServices services) {
     };
 }
 
-std::vector<FoundDevice> scan_devices() {
+std::vector<FoundDevice> scan_devices(int search_ms) {
     namespace fs = std::filesystem;
     std::vector<FoundDevice> out;
     std::set<std::string> known;
@@ -148,6 +163,8 @@ std::vector<FoundDevice> scan_devices() {
     }
     std::sort(out.begin(), out.end(),
               [](const FoundDevice& a, const FoundDevice& b) { return a.uri < b.uri; });
+    for (FoundDevice& device : scan_ble(search_ms))
+        out.push_back(std::move(device));
     return out;
 }
 

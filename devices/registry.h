@@ -24,7 +24,8 @@ std::vector<DriverInfo> device_table();
 // Error for an unknown scheme or an unknown option, naming what there is. `services` is copied.
 DriverFactory make_driver_factory(DriverServices services = {});
 
-// Ports that are there now: /dev/serial/by-id, /dev/ttyACM*, /dev/ttyUSB*; each port once.
-std::vector<FoundDevice> scan_devices();
+// Ports that are there now: /dev/serial/by-id, /dev/ttyACM*, /dev/ttyUSB*, each port once; and Bluetooth
+// boards that the computer knows, after listening for them for `search_ms`.
+std::vector<FoundDevice> scan_devices(int search_ms = 0);
 
 }  // namespace lockstep

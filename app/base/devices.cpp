@@ -116,7 +116,7 @@ Result<std::unique_ptr<Driver>> make_device(const std::string& text) {
     return make_driver_factory(services)(*uri);
 }
 
-std::vector<FoundDevice> find_devices() {
+std::vector<FoundDevice> find_devices(int search_ms) {
     std::vector<FoundDevice> found;
     std::error_code error;
     const std::string folder = firmware_folder();
@@ -130,7 +130,7 @@ std::vector<FoundDevice> find_devices() {
         const auto rank = [](const FoundDevice& d) { return d.uri == "virtual:mps2-an386" ? 0 : 1; };
         return std::pair(rank(a), a.uri) < std::pair(rank(b), b.uri);
     });
-    for (FoundDevice& device : scan_devices())
+    for (FoundDevice& device : scan_devices(search_ms))
         found.push_back(std::move(device));
     return found;
 }

@@ -10,8 +10,10 @@
 namespace lockstep::app {
 namespace {
 
+constexpr int kSearchMs = 3000;  // of listening; a board advertises itself about once a second
+
 int list_devices(bool json) {
-    const std::vector<FoundDevice> found = find_devices();
+    const std::vector<FoundDevice> found = find_devices(kSearchMs);
     if (json) {
         Json out = {{"devices", Json::array()}, {"schemes", Json::array()}};
         for (const FoundDevice& device : found)
