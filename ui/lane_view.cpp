@@ -215,7 +215,10 @@ void LaneView::update_hints() {
     for (Lane& lane : lanes_.lanes) {
         const double t = live_ ? source_->end_time(lane.stream)
                                : std::min(axis_.end_time(), source_->end_time(lane.stream));
-        const QString hint = quality_hint(*source_, streams_[size_t(lane.stream)], lane, t, &mains);
+        const SignalQuality quality =
+            signal_quality(*source_, streams_[size_t(lane.stream)], lane.stream, lane.channel, t);
+        if (quality.state == SignalState::hum) mains = quality.mains_hz;
+        const QString hint = quality_text(quality);
         if (hint == lane.hint) continue;
         lane.hint = hint;
         changed = true;

@@ -30,22 +30,6 @@ double quantile(std::vector<float>* values, double q) {
     return double((*values)[i]);
 }
 
-// Power of one frequency, relative to the samples' variance: 0 none, 1 a pure tone.
-double tone_share(const std::vector<float>& x, double hz, double rate) {
-    double re = 0;
-    double im = 0;
-    double power = 0;
-    // First differences: slow drift would drown everything else.
-    for (size_t i = 1; i < x.size(); ++i) {
-        const double d = double(x[i]) - double(x[i - 1]);
-        const double w = 2 * 3.14159265358979323846 * hz / rate * double(i);
-        re += d * std::cos(w);
-        im += d * std::sin(w);
-        power += d * d;
-    }
-    return power > 0 ? 2 * (re * re + im * im) / (power * double(x.size())) : 0;
-}
-
 // Finer than 1-2-5, for scales that nobody reads but from their bar.
 double room_for(double v) {
     const double decade = std::pow(10, std::floor(std::log10(v)));
@@ -254,35 +238,17 @@ bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1) {
     return changed;
 }
 
-QString quality_hint(const TraceSource& raw, const StreamInfo& info, const Lane& lane, double t,
-                     double* mains_hz) {
-    const bool electric = info.kind == "eeg" || info.kind == "ecg" || info.kind == "emg";
-    constexpr double kSeconds = 2;
-    const size_t limit = std::min<size_t>(size_t(kSeconds * info.rate()) + 2, 4096);
-    std::vector<double> time(limit);
-    std::vector<float> value(limit);
-    value.resize(raw.samples(lane.stream, lane.channel, t - kSeconds, t, limit, time.data(), value.data()));
-    if (value.size() < 16) return {};
-    const auto [low, high] = std::minmax_element(value.begin(), value.end());
-    const ChannelInfo& channel = info.channels[size_t(lane.channel)];
-    if (info.type != SampleType::float32) {
-        const int bits = int(sample_bytes(info.type)) * 8;
-        const double rail = std::ldexp(1.0, bits - 1) - 2;
-        const double scale = channel.scale == 0 ? 1 : double(channel.scale);
-        const double a = (double(*low) - double(channel.offset)) / scale;
-        const double b = (double(*high) - double(channel.offset)) / scale;
-        if (std::max(std::abs(a), std::abs(b)) >= rail) return QStringLiteral("clipped");
+QString quality_text(const SignalQuality& quality) {
+    switch (quality.state) {
+        case SignalState::flat:
+            return QStringLiteral("flat");
+        case SignalState::clipped:
+            return QStringLiteral("clipped");
+        case SignalState::hum:
+            return QStringLiteral("%1 Hz hum").arg(quality.mains_hz);
+        default:
+            return {};
     }
-    if (*low == *high && electric) return QStringLiteral("flat");
-    if (electric && info.rate() > 125) {
-        const double at50 = tone_share(value, 50, info.rate());
-        const double at60 = tone_share(value, 60, info.rate());
-        if (std::max(at50, at60) > 0.5) {
-            *mains_hz = at60 > at50 ? 60 : 50;
-            return QStringLiteral("%1 Hz hum").arg(*mains_hz);
-        }
-    }
-    return {};
 }
 
 }  // namespace lockstep::ui

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "acquisition/display_filter.h"
+#include "acquisition/signal_quality.h"
 
 namespace lockstep::ui {
 
@@ -84,8 +85,7 @@ double amplitude_step(double amplitude, int direction);
 // Finds base and automatic amplitude from what [t0, t1) shows. True when something changed enough that
 // everything must be drawn again.
 bool fit_scales(LaneSet* set, const TraceSource& source, double t0, double t1);
-// "flat", "clipped" or mains noise of the last seconds before t, from raw samples.
-QString quality_hint(const TraceSource& raw, const StreamInfo& info, const Lane& lane, double t,
-                     double* mains_hz);
+// "" when there is nothing to complain of.
+QString quality_text(const SignalQuality& quality);
 
 }  // namespace lockstep::ui

@@ -9,6 +9,7 @@
 
 #include "app/base/console.h"
 #include "app/studio/studio_workbench.h"
+#include "models/plan_file.h"
 #include "ui/main_window.h"
 #include "ui/theme.h"
 
@@ -20,6 +21,7 @@ struct StudioOptions {
     std::string screenshot;
     std::string size = "1600x1000";
     std::string theme = "light";
+    std::vector<std::string> models;
     double seconds = 10;
     int verbosity = 0;
 };
@@ -69,6 +71,9 @@ int run(int argc, char** argv) {
     const auto* size = command.add_option("--size", o.size, "Of the window or the picture, WIDTHxHEIGHT");
     const auto* theme = command.add_option("--theme", o.theme, "light or dark");
     command.get_option("--theme")->check(CLI::IsMember({"light", "dark"}));
+    command
+        .add_option("--model", o.models, "Plan for the host to run; without it, those that the device runs")
+        ->allow_extra_args(false);
     command.add_option("--seconds", o.seconds, "Before the picture, when live")->check(CLI::PositiveNumber);
     command.add_flag("-v,--verbose", o.verbosity, "Log to standard error; twice for more");
     try {
@@ -88,6 +93,12 @@ int run(int argc, char** argv) {
     }
     set_log_level(o.verbosity);
     catch_interrupts();
+    std::vector<PlanPtr> plans;
+    for (const std::string& path : o.models) {
+        const auto plan = load_plan(path);
+        if (!plan) return complain(plan.error());
+        plans.push_back(*plan);
+    }
     if (qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM") && qEnvironmentVariableIsEmpty("DISPLAY") &&
         qEnvironmentVariableIsEmpty("WAYLAND_DISPLAY")) {
         if (o.screenshot.empty()) {
@@ -100,6 +111,7 @@ int run(int argc, char** argv) {
     QApplication::setApplicationName("Lockstep Studio");
     ui::apply_theme(application, o.theme == "dark" ? ui::Theme::dark : ui::Theme::light);
     StudioWorkbench workbench;
+    workbench.set_models(std::move(plans));
     if (is_session(o.what))
         workbench.open_session(o.what);
     else if (!o.what.empty())

@@ -355,7 +355,7 @@ void StudioWorkbench::do_connect(const std::string& uri) {
     }
     session_ = std::make_unique<Session>();
     std::vector<std::string> warnings;
-    for (const PlanPtr& plan : plans_of_device(info, &warnings))
+    for (const PlanPtr& plan : chosen_plans_.empty() ? plans_of_device(info, &warnings) : chosen_plans_)
         session_->add_model(plan);
     const auto device = session_->add_device(std::move(*driver));
     if (!device) {
@@ -380,6 +380,8 @@ void StudioWorkbench::do_connect(const std::string& uri) {
         return;
     }
     set_state(WorkbenchState::streaming);
+    for (const std::string& misfit : session_->misfits())
+        warnings.push_back(misfit);
     for (const std::string& warning : warnings)
         tell(warning, true);
 }

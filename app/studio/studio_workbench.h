@@ -19,6 +19,8 @@ class StudioWorkbench final : public Workbench {
   public:
     StudioWorkbench();
     ~StudioWorkbench() override;  // ends a recording cleanly
+    // The plans that the host runs in place of those that the device runs; before connect_device().
+    void set_models(std::vector<PlanPtr> plans) { chosen_plans_ = std::move(plans); }
 
     std::vector<DriverInfo> drivers() const override;
     std::vector<FoundDevice> found_devices() override;
@@ -74,6 +76,7 @@ class StudioWorkbench final : public Workbench {
     std::vector<PlanPtr> plans_;
     std::vector<WindowAccount> accounts_;
     Ledger ledger_;  // of this stretch of streaming: what is recorded, when it is recorded
+    std::vector<PlanPtr> chosen_plans_;
     std::map<std::tuple<int, int, uint32_t>, WindowRow> rows_;  // segment, model, window
     std::vector<LabelClass> classes_;
     std::vector<LabelClass> live_classes_;  // of recordings; a reviewed session has its own
