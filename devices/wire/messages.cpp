@@ -1,5 +1,7 @@
 #include "devices/wire/messages.h"
 
+#include "devices/wire/codec.h"
+
 namespace lockstep::wire {
 namespace {
 
@@ -7,16 +9,6 @@ bool finite(float v) {
     uint32_t bits;
     memcpy(&bits, &v, 4);
     return (bits & 0x7F800000u) != 0x7F800000u;
-}
-
-size_t done(const ByteWriter& w) {
-    return w.ok() ? w.size() : 0;
-}
-
-template <size_t N>
-void get_bytes(ByteReader& r, uint8_t (&out)[N]) {
-    const Bytes b = r.bytes(N);
-    if (b.size() == N) memcpy(out, b.data(), N);
 }
 
 bool decode_cost(uint8_t v, CostKind* out) {

@@ -1,21 +1,8 @@
 // Model transfer: 90 to 9f of docs/protocol.md.
+#include "devices/wire/codec.h"
 #include "devices/wire/messages.h"
 
 namespace lockstep::wire {
-namespace {
-
-size_t done(const ByteWriter& w) {
-    return w.ok() ? w.size() : 0;
-}
-
-template <size_t N>
-void get_bytes(ByteReader& r, uint8_t (&out)[N]) {
-    const Bytes b = r.bytes(N);
-    if (b.size() == N) memcpy(out, b.data(), N);
-}
-
-}  // namespace
-
 size_t encode(const ModelBegin& m, MutableBytes out) {
     ByteWriter w(out);
     w.u16(m.tag);

@@ -150,6 +150,39 @@ void make(Random& r, Describe& m) {
 void make(Random& r, HostMarker& m) {
     r.fill_all(m.tag, m.code, m.text);
 }
+void make(Random& r, ModelBegin& m) {
+    r.fill_all(m.tag, m.plan_id, m.size, m.has_signature);
+    if (m.has_signature) r.fill(m.signature);
+}
+void make(Random& r, ModelBeginReply& m) {
+    r.fill(m.next);
+    m.chunk = uint16_t(1 + r.below(65535));
+}
+void make(Random& r, ModelChunk& m) {
+    r.fill_all(m.tag, m.offset);
+    m.bytes = r.bytes(kModelChunk);
+}
+void make(Random& r, ModelChunkReply& m) {
+    r.fill(m.next);
+}
+void make(Random& r, ModelVerdict& m) {
+    r.fill(m.bytes);
+    m.reason = ModelRefusal(r.below(256));
+}
+void make(Random& r, ModelSelect& m) {
+    r.fill_all(m.tag, m.plan_id);
+}
+void make(Random& r, ModelList& m) {
+    r.fill_all(m.largest, m.signed_only);
+    m.count = uint8_t(r.below(kMaxStoredModels + 1));
+    for (StoredModel& model : m.model)
+        r.fill_all(model.plan_id, model.name, model.size, model.built_in, model.previous, model.place);
+}
+void make(Random& r, ModelChange& m) {
+    r.fill_all(m.epoch, m.running, m.device_us);
+    m.models = uint8_t(r.below(kMaxModels + 1));
+    make(r, m.changed);
+}
 void make(Random& r, InjectBegin& m) {
     m.streams = uint8_t(1 + r.below(kMaxStreams));
     m.speed_permille = uint32_t(1 + r.below(100000));
@@ -195,10 +228,12 @@ constexpr bool kOpenEnded =
 template <typename Message>
 class RoundTrip : public testing::Test {};
 
-using Messages = testing::Types<Hello, ModelDescription, Data, Prediction, Health, Marker, Heartbeat, Ack,
-                                HelloRequest, Command, StartReply, StopReply, Configure, ConfigureReply, Ping,
-                                PingReply, StagesRequest, StagesReply, Describe, HostMarker, InjectBegin,
-                                InjectSamples, InjectGap, InjectEnd, InjectReady, InjectCredit>;
+using Messages =
+    testing::Types<Hello, ModelDescription, Data, Prediction, Health, Marker, Heartbeat, Ack, HelloRequest,
+                   Command, StartReply, StopReply, Configure, ConfigureReply, Ping, PingReply, StagesRequest,
+                   StagesReply, Describe, HostMarker, ModelBegin, ModelBeginReply, ModelChunk,
+                   ModelChunkReply, ModelVerdict, ModelSelect, ModelList, ModelChange, InjectBegin,
+                   InjectSamples, InjectGap, InjectEnd, InjectReady, InjectCredit>;
 TYPED_TEST_SUITE(RoundTrip, Messages);
 
 TYPED_TEST(RoundTrip, ReadsBackAsItself) {
