@@ -1,13 +1,8 @@
 #include "devices/wire/injection.h"
 
+#include "devices/wire/codec.h"
+
 namespace lockstep::wire {
-namespace {
-
-size_t done(const ByteWriter& w) {
-    return w.ok() ? w.size() : 0;
-}
-
-}  // namespace
 
 size_t encode(const InjectBegin& m, MutableBytes out) {
     ByteWriter w(out);
