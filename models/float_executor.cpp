@@ -94,6 +94,53 @@ void concat(const Graph& g, const Node& n, const std::vector<Data>& values, Data
     }
 }
 
+float sigmoid(float v) {
+    return 1.0f / (1.0f + std::exp(-v));
+}
+
+float dot(const float* w, const float* x, size_t n) {
+    float sum = 0;
+    for (size_t i = 0; i < n; ++i)
+        sum += w[i] * x[i];
+    return sum;
+}
+
+// ONNX's order of gates: GRU update, reset, new; LSTM input, output, forget, cell.
+void recurrent(const Node& n, const Shape& in, const Data& x, Data* y) {
+    const size_t time = size_t(in[2]), inputs = size_t(in[3]), rows = n.bias.size() / 2,
+                 hidden = rows / n.gates();
+    const float* recur = n.weights.data() + rows * inputs;
+    Data h(hidden, 0.0f), cell(hidden, 0.0f), gated(hidden), a(rows), b(rows);
+    for (size_t step = 0; step < time; ++step) {
+        const size_t t = n.reverse ? time - 1 - step : step;
+        for (size_t r = 0; r < rows; ++r) {
+            a[r] = n.bias[r] + dot(&n.weights[r * inputs], &x[t * inputs], inputs);
+            b[r] = n.bias[rows + r] + dot(recur + r * hidden, h.data(), hidden);
+        }
+        const auto sum = [&](size_t gate, size_t u) { return a[gate * hidden + u] + b[gate * hidden + u]; };
+        if (n.reset_first) {
+            for (size_t u = 0; u < hidden; ++u)
+                gated[u] = sigmoid(sum(1, u)) * h[u];
+            for (size_t r = 2 * hidden; r < rows; ++r)
+                b[r] = n.bias[rows + r] + dot(recur + r * hidden, gated.data(), hidden);
+        }
+        for (size_t u = 0; u < hidden; ++u) {
+            if (n.kind == NodeKind::gru) {
+                const float z = sigmoid(sum(0, u)), reset = n.reset_first ? 1.0f : sigmoid(sum(1, u));
+                const float fresh = std::tanh(a[2 * hidden + u] + reset * b[2 * hidden + u]);
+                h[u] = (1.0f - z) * fresh + z * h[u];
+            } else {
+                cell[u] = sigmoid(sum(2, u)) * cell[u] + sigmoid(sum(0, u)) * std::tanh(sum(3, u));
+                h[u] = sigmoid(sum(1, u)) * std::tanh(cell[u]);
+            }
+        }
+        if (!n.last_only)
+            std::copy(h.begin(), h.end(), y->begin() + long(t * hidden));
+        else if (step + 1 == time)
+            *y = h;
+    }
+}
+
 void eval(const Graph& g, const Node& n, const std::vector<Data>& values, Data* y) {
     const Shape& in = g.values[n.inputs[0]].shape;
     const Shape& out = g.values[n.output].shape;
@@ -145,6 +192,20 @@ void eval(const Graph& g, const Node& n, const std::vector<Data>& values, Data* 
             });
             break;
         }
+        case NodeKind::slice: {
+            const Shape from = padded_shape(in), to = padded_shape(out);
+            every_cell(to, [&](const int32_t* c) {
+                int32_t at[4];
+                for (size_t d = 0; d < 4; ++d)
+                    at[d] = c[d] + n.before[d];
+                (*y)[flat(to, c)] = x[flat(from, at)];
+            });
+            break;
+        }
+        case NodeKind::gru:
+        case NodeKind::lstm:
+            recurrent(n, in, x, y);
+            break;
         case NodeKind::add:
         case NodeKind::subtract:
         case NodeKind::mul: {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "models/core/ops/recurrent.h"
+
 namespace lockstep::model {
 namespace {
 
@@ -107,6 +109,23 @@ Status check_node(const Graph& g, const Node& n) {
             if (n.before[d] < 0 || n.before[d] > b[d] - a[d])
                 return wrong(n, "amounts do not fit the shapes");
     }
+    if (n.kind == NodeKind::slice) {
+        const Shape a = padded_shape(in), b = padded_shape(out);
+        if (n.before.size() != 4) return wrong(n, "needs 4 places");
+        for (size_t d = 0; d < 4; ++d)
+            if (n.before[d] < 0 || n.before[d] > a[d] - b[d]) return wrong(n, "the part lies outside");
+    }
+    if (n.recurrent()) {
+        if (in.size() != 4 || in[0] != 1 || in[1] != 1)
+            return wrong(n, "needs a signal [1, 1, time, inputs]");
+        const size_t hidden = channels_of(out), rows = n.gates() * hidden,
+                     time = n.last_only ? 1 : size_t(in[2]);
+        if (hidden > size_t(kMaxHidden) || product(out) != time * hidden)
+            return wrong(
+                n, "more than " + std::to_string(kMaxHidden) + " units, or an output of another length");
+        if (n.weights.size() != rows * (channels_of(in) + hidden) || n.bias.size() != 2 * rows)
+            return wrong(n, "the weights do not fit the shapes");
+    }
     if (n.kind == NodeKind::concat) {
         if (n.axes.size() != 1 || n.axes[0] < 0 || n.axes[0] > 3) return wrong(n, "axis out of range");
         const Shape whole = padded_shape(out);
@@ -133,6 +152,7 @@ uint64_t operations(const Graph& g, bool pools) {
         if (n.kind == NodeKind::conv2d) total += out * taps * channels_of(g.values[n.inputs[0]].shape);
         if (n.kind == NodeKind::depthwise_conv2d) total += out * taps;
         if (n.kind == NodeKind::fully_connected) total += out * g.values[n.inputs[0]].elements();
+        if (n.recurrent()) total += uint64_t(g.values[n.inputs[0]].shape[2]) * n.weights.size();
         if (pools && (n.kind == NodeKind::max_pool || n.kind == NodeKind::average_pool)) total += out * taps;
     }
     return total;
@@ -174,6 +194,12 @@ const char* node_kind_name(NodeKind kind) {
             return "mul";
         case NodeKind::concat:
             return "concat";
+        case NodeKind::slice:
+            return "slice";
+        case NodeKind::gru:
+            return "gru";
+        case NodeKind::lstm:
+            return "lstm";
         case NodeKind::argmax:
             return "argmax";
         case NodeKind::unary:

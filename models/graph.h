@@ -43,8 +43,11 @@ enum class NodeKind {
     subtract,
     mul,
     concat,
+    slice,   // the part that begins at `before`
     argmax,  // of one row
-    unary,   // any function of one number: an int8 table in the plan
+    gru,     // over the time of a signal [1, 1, time, inputs]
+    lstm,
+    unary,  // any function of one number: an int8 table in the plan
 };
 
 const char* node_kind_name(NodeKind kind);
@@ -60,11 +63,15 @@ struct Node {
     float high = std::numeric_limits<float>::infinity();
     float beta = 1;                        // softmax
     std::vector<int32_t> axes;             // transpose: 4; concat: 1, counted in 4 dimensions
-    std::vector<int32_t> before;           // pad: 4
+    std::vector<int32_t> before;           // pad, slice: 4
+    bool reverse = false;                  // gru, lstm: from the last step to the first
+    bool last_only = false;                // gru, lstm: the output is the state after the last step
+    bool reset_first = false;              // gru: ONNX's linear_before_reset = 0
     std::function<float(float)> function;  // unary
     bool clip = false;                     // unary: the function only clamps to low..high
 
-    // conv2d [oc][kh][kw][ic], depthwise [kh][kw][oc], fully_connected [out][in]; bias [oc].
+    // conv2d [oc][kh][kw][ic], depthwise [kh][kw][oc], fully_connected [out][in]; bias [oc]. gru, lstm
+    // (always real): W [gates * hidden][inputs], then R [gates * hidden][hidden]; bias of W, then of R.
     std::vector<float> weights, bias;
     std::vector<int8_t> quantised_weights;
     std::vector<int32_t> quantised_bias;
@@ -74,6 +81,8 @@ struct Node {
         return kind == NodeKind::conv2d || kind == NodeKind::depthwise_conv2d ||
                kind == NodeKind::fully_connected;
     }
+    bool recurrent() const { return kind == NodeKind::gru || kind == NodeKind::lstm; }
+    size_t gates() const { return kind == NodeKind::gru ? 3 : 4; }
 };
 
 struct Graph {

@@ -5,6 +5,7 @@
 #include "models/core/ops.h"
 #include "models/core/ops/classical.h"
 #include "models/core/ops/params.h"
+#include "models/core/ops/recurrent.h"
 #include "models/core/plan_format.h"
 
 namespace lockstep {
@@ -21,6 +22,10 @@ uint64_t elements(const TensorRecord& t) {
 
 uint64_t macs_of(Bytes blob, const OperatorRecord& op, const TensorRecord& in, const TensorRecord& out) {
     if (op.code == kOpFullyConnected) return elements(in) * elements(out);
+    if (op.code == kOpGru || op.code == kOpLstm) {
+        const uint64_t hidden = out.dim[out.rank - 1];
+        return in.dim[2] * (op.code == kOpGru ? kGruGates : kLstmGates) * hidden * (in.dim[3] + hidden);
+    }
     if (op.code != kOpConv2d && op.code != kOpDepthwiseConv2d) return 0;
     if (op.params_bytes < sizeof(WindowParams)) return 0;
     const auto w = load_record<WindowParams>(blob, op.params);
@@ -70,6 +75,10 @@ const char* operator_name(uint16_t code) {
             return "slice";
         case kOpArgmax:
             return "argmax";
+        case kOpGru:
+            return "gru";
+        case kOpLstm:
+            return "lstm";
         case kOpVitals:
             return "vitals";
         case kOpTrees:

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "models/core/ops/recurrent.h"
+
 namespace lockstep::model {
 namespace {
 
@@ -141,6 +143,66 @@ WeightLayout lay_out_taps(const Node& n, Target target, std::vector<uint8_t>* pa
     return WeightLayout::pairs;
 }
 
+// Rows of int8 weights, scaled each by its largest, with biases and factors to Q3.12 (recurrent.h of the
+// core).
+struct Rows {
+    std::vector<int32_t> bias, multiplier, shift;
+    std::vector<int8_t> weights;
+};
+
+Status quantise_rows(const Node& n, const float* weights, const float* bias, size_t rows, size_t width,
+                     double input_scale, int32_t zero_point, Rows* out) {
+    for (size_t r = 0; r < rows; ++r) {
+        double largest = 0;
+        bool number = std::isfinite(bias[r]);
+        for (size_t i = 0; i < width; ++i) {
+            largest = std::max(largest, std::fabs(double(weights[r * width + i])));
+            number = number && std::isfinite(weights[r * width + i]);
+        }
+        if (!number) return fail(ErrorKind::usage, "a weight or bias is no finite number", n.name);
+        // A bias far larger than its weights needs a coarser scale to stay within 32 bits.
+        const double for_bias = std::fabs(double(bias[r])) / (input_scale * double(1 << 29));
+        const double scale = std::max({largest / 127, for_bias, 1e-12});
+        int64_t sum = 0;
+        for (size_t i = 0; i < width; ++i) {
+            const auto q = int8_t(std::lround(double(weights[r * width + i]) / scale));
+            out->weights.push_back(q);
+            sum += q;
+        }
+        const int64_t folded = std::llround(double(bias[r]) / (input_scale * scale)) - zero_point * sum;
+        const Factor f = factor(input_scale * scale * 4096);
+        if (folded < INT32_MIN / 2 || folded > INT32_MAX / 2 || f.shift > kMaxShift)
+            return fail(ErrorKind::usage, "weights or a bias outside what int8 gates can hold", n.name);
+        out->bias.push_back(int32_t(folded));
+        out->multiplier.push_back(f.multiplier);
+        out->shift.push_back(f.shift);
+    }
+    return {};
+}
+
+Result<Emitted> emit_recurrent(const Graph& g, const Node& n) {
+    const Value& in = g.values[n.inputs[0]];
+    const size_t rows = n.bias.size() / 2, hidden = rows / n.gates(), inputs = size_t(in.shape[3]);
+    Rows x, h;
+    Status s =
+        quantise_rows(n, n.weights.data(), n.bias.data(), rows, inputs, double(in.scale), in.zero_point, &x);
+    if (s)
+        s = quantise_rows(n, n.weights.data() + rows * inputs, n.bias.data() + rows, rows, hidden,
+                          double(kHiddenScale), 0, &h);
+    if (!s) return tl::make_unexpected(s.error());
+    Emitted e;
+    e.code = n.kind == NodeKind::gru ? kOpGru : kOpLstm;
+    e.params = params_of(
+        RecurrentParams{int32_t(hidden), n.reverse ? 1 : 0, n.last_only ? 1 : 0, n.reset_first ? 1 : 0});
+    for (const std::vector<int32_t>* list :
+         {&x.bias, &h.bias, &x.multiplier, &x.shift, &h.multiplier, &h.shift})
+        append(&e.params, list->data(), list->size());
+    append(&e.params, x.weights.data(), x.weights.size());
+    append(&e.params, h.weights.data(), h.weights.size());
+    e.scratch = recurrent_scratch_bytes(uint32_t(hidden));
+    return e;
+}
+
 Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
     const Value& in = g.values[n.inputs[0]];
     const Value& out = g.values[n.output];
@@ -231,6 +293,16 @@ Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
         case NodeKind::argmax:
             e.code = kOpArgmax;
             return e;
+        case NodeKind::slice: {
+            e.code = kOpSlice;
+            SliceParams p = {};
+            std::copy_n(n.before.begin(), 4, p.begin);
+            e.params = params_of(p);
+            return e;
+        }
+        case NodeKind::gru:
+        case NodeKind::lstm:
+            return emit_recurrent(g, n);
         case NodeKind::unary:
             e.code = kOpLookupTable;
             e.params = params_of(lookup_params(g, n));

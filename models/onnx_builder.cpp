@@ -16,9 +16,15 @@ const Known& OnnxBuilder::any(const onnx::NodeProto& n, int i) const {
     return it->second;
 }
 
-const Known& OnnxBuilder::activation(const onnx::NodeProto& n, int i) const {
+const Known& OnnxBuilder::sequence(const onnx::NodeProto& n, int i) const {
     const Known& k = any(n, i);
     if (k.constant) throw Misfit{"input " + std::to_string(i) + " is a constant"};
+    return k;
+}
+
+const Known& OnnxBuilder::activation(const onnx::NodeProto& n, int i) const {
+    const Known& k = sequence(n, i);
+    check_batch(k.dims);
     return k;
 }
 

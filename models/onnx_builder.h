@@ -24,6 +24,9 @@ class OnnxBuilder {
     const Known* find(const std::string& name) const;
     const Known& any(const onnx::NodeProto& n, int i) const;
     const Known& activation(const onnx::NodeProto& n, int i = 0) const;
+    // The same, also with time in the batch's place, as recurrent layers and what turns axes around them have
+    // it.
+    const Known& sequence(const onnx::NodeProto& n, int i = 0) const;
     const Known& real(const onnx::NodeProto& n, int i) const;  // a float constant
     // An integer list: an input in newer opsets, an attribute in older ones.
     Dims list(const onnx::NodeProto& n, int i, const char* attribute, Dims otherwise) const;

@@ -56,6 +56,9 @@ const std::map<std::string, Translator>& translators() {
         {"Gather", gather},
         {"ConstantOfShape", constant_of_shape},
         {"Slice", slice},
+        {"Expand", expand},
+        {"GRU", recurrent},
+        {"LSTM", recurrent},
         {"Identity", identity},
         {"Dropout", identity},
         {"Cast", identity},
@@ -83,8 +86,8 @@ const char* nearest_form(const std::string& op) {
         {"Resize", "an AveragePool, or windows of another length"},
         {"Upsample", "windows of another rate"},
         {"LRN", "BatchNormalization"},
-        {"RNN", "a Conv over time"},
-        {"Attention", "a Conv over time"},
+        {"RNN", "GRU"},
+        {"Attention", "GRU, or a Conv over time"},
         {"Split", "Conv with fewer outputs for each part"},
         {"TopK", "the scores themselves; the decision is their argmax"},
         {"STFT", "band powers computed before the network"},
@@ -118,6 +121,7 @@ void read_input(const onnx::GraphProto& g, OnnxBuilder* b) {
         if (batch && d.has_dim_value() && d.dim_value() > 1) throw Misfit{"the input's batch is not 1"};
     }
     count_of(k.dims);
+    check_batch(k.dims);
     k.value = b->graph().add_value(input->name(), storage_shape(k.dims));
     b->graph().input = k.value;
     b->define(input->name(), std::move(k));
@@ -165,6 +169,7 @@ Graph read_graph(const onnx::ModelProto& model, std::vector<ImportProblem>* prob
         throw Misfit{"the model has " + std::to_string(g.output_size()) + " outputs", "one output"};
     const Known* out = b.find(g.output(0).name());
     if (out == nullptr || out->constant) throw Misfit{"nothing computes the output"};
+    check_batch(out->dims);
     Graph graph = std::move(b.graph());
     graph.output = out->value;
     graph.values[graph.output].name = g.output(0).name();

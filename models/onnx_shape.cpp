@@ -97,7 +97,7 @@ void unsqueeze(OnnxBuilder& builder, const onnx::NodeProto& n) {
 }
 void transpose(OnnxBuilder& builder, const onnx::NodeProto& n) {
     if (builder.any(n, 0).constant) return transpose_constant(builder, n, builder.any(n, 0));
-    const Known& x = builder.activation(n);
+    const Known& x = builder.sequence(n);
     const size_t rank = x.dims.size();
     Dims reversed;
     for (size_t d = rank; d-- > 0;)

@@ -62,11 +62,14 @@ Shape storage_shape(const Dims& dims) {
         if (dims[d] < 1 || dims[d] > 65535) throw Misfit{"dimensions " + dims_text(dims) + " out of range"};
         shape.push_back(int32_t(dims[d]));
     }
-    if (dims.size() > 1 && dims[0] != 1)
-        throw Misfit{"dimensions " + dims_text(dims) + ": the first, the batch, must stay 1"};
     if (shape.size() == 1) shape.insert(shape.begin(), 1);
     if (shape.size() == 3) shape.insert(shape.begin() + 1, 1);
     return shape;
+}
+
+void check_batch(const Dims& dims) {
+    if (dims.size() > 1 && dims[0] != 1)
+        throw Misfit{"dimensions " + dims_text(dims) + ": the first, the batch, must stay 1"};
 }
 
 Known read_constant(const onnx::TensorProto& t) {

@@ -42,6 +42,7 @@ std::string dims_text(const Dims& dims);
 // Where each ONNX dimension stands in memory: [N, C, H, W] is kept as N, H, W, C.
 std::vector<size_t> storage_order(size_t rank);
 Shape storage_shape(const Dims& dims);
+void check_batch(const Dims& dims);  // throws unless it is 1
 
 Known read_constant(const onnx::TensorProto& tensor);
 

@@ -33,6 +33,8 @@ void slice(OnnxBuilder& builder, const onnx::NodeProto& n);
 void quantize_linear(OnnxBuilder& builder, const onnx::NodeProto& n);
 void dequantize_linear(OnnxBuilder& builder, const onnx::NodeProto& n);
 void arg_max(OnnxBuilder& builder, const onnx::NodeProto& n);
+void recurrent(OnnxBuilder& builder, const onnx::NodeProto& n);  // GRU and LSTM
+void expand(OnnxBuilder& builder, const onnx::NodeProto& n);
 void identity(OnnxBuilder& builder, const onnx::NodeProto& n);
 
 }  // namespace lockstep::model

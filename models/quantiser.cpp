@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "models/core/ops/recurrent.h"
 #include "models/lower.h"
 
 namespace lockstep::model {
@@ -12,7 +13,8 @@ namespace {
 // Values of operators that only move or select data share one scale.
 bool keeps_scale(NodeKind kind) {
     return kind == NodeKind::max_pool || kind == NodeKind::average_pool || kind == NodeKind::reshape ||
-           kind == NodeKind::transpose || kind == NodeKind::pad || kind == NodeKind::concat;
+           kind == NodeKind::transpose || kind == NodeKind::pad || kind == NodeKind::concat ||
+           kind == NodeKind::slice;
 }
 
 class Groups {
@@ -86,6 +88,14 @@ bool same_scale(const Value& a, const Value& b) {
     return a.scale == b.scale && a.zero_point == b.zero_point;
 }
 
+// Operators whose output has one scale only. True for those; `value` gets the scale.
+bool fixed_scale(const Node& n, Value* value) {
+    if (n.kind != NodeKind::softmax && !n.recurrent()) return false;
+    value->scale = n.recurrent() ? kHiddenScale : 1.0f / 256.0f;
+    value->zero_point = n.recurrent() ? 0 : -128;
+    return true;
+}
+
 // A node that keeps scales, between values whose scales are given and differ, gets a conversion before it.
 void convert_between(Graph* graph) {
     Graph& g = *graph;
@@ -111,14 +121,14 @@ void convert_between(Graph* graph) {
     }
 }
 
-// The engine's softmax has one output scale; another that the file states is a table behind it.
-void convert_behind_softmax(Graph* graph) {
+// Another scale that the file states is a table behind it.
+void convert_behind_fixed(Graph* graph) {
     Graph& g = *graph;
     for (size_t i = 0; i < g.nodes.size(); ++i) {
         const size_t out = g.nodes[i].output;
         const Value stated = g.values[out];
-        if (g.nodes[i].kind != NodeKind::softmax || !(stated.scale > 0) ||
-            (stated.scale == 1.0f / 256.0f && stated.zero_point == -128))
+        Value own_scale;
+        if (!fixed_scale(g.nodes[i], &own_scale) || !(stated.scale > 0) || same_scale(stated, own_scale))
             continue;
         Node n;
         n.kind = NodeKind::unary;
@@ -138,7 +148,7 @@ Status quantise(Graph* graph, const std::vector<std::vector<float>>& inputs,
                 const QuantiserOptions& options) {
     Graph& g = *graph;
     convert_between(graph);
-    convert_behind_softmax(graph);
+    convert_behind_fixed(graph);
     Groups groups(g.values.size());
     for (const Node& n : g.nodes)
         if (keeps_scale(n.kind))
@@ -155,15 +165,21 @@ Status quantise(Graph* graph, const std::vector<std::vector<float>>& inputs,
         leader.zero_point = g.values[v].zero_point;
         given[groups.of(v)] = true;
     }
-    for (const Node& n : g.nodes)
-        if (n.kind == NodeKind::softmax) {
-            if (groups.of(n.output) == groups.of(n.inputs[0]))
-                return fail(ErrorKind::usage, "input and output of a softmax share a scale", n.name);
-            Value& leader = g.values[groups.of(n.output)];
-            leader.scale = 1.0f / 256.0f;
-            leader.zero_point = -128;
-            given[groups.of(n.output)] = true;
-        }
+    std::vector<bool> fixed(g.values.size(), false);
+    for (const Node& n : g.nodes) {
+        Value own;
+        if (!fixed_scale(n, &own)) continue;
+        const size_t group = groups.of(n.output);
+        if (group == groups.of(n.inputs[0]) && n.kind == NodeKind::softmax)
+            return fail(ErrorKind::usage, "input and output of a softmax share a scale", n.name);
+        Value& leader = g.values[group];
+        if (fixed[group] && !same_scale(leader, own))
+            return fail(ErrorKind::usage,
+                        "its output's scale is fixed, and so is another's that it is joined with", n.name);
+        leader.scale = own.scale;
+        leader.zero_point = own.zero_point;
+        given[group] = fixed[group] = true;
+    }
     Calibration calibration;
     if (inputs.empty()) {
         std::string open;

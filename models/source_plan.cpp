@@ -8,6 +8,7 @@
 #include "models/arena_planner.h"
 #include "models/core/kernels/dsp_choice.h"
 #include "models/core/ops.h"
+#include "models/core/ops/recurrent.h"
 #include "models/core/plan_format.h"
 #include "models/run.h"
 
@@ -55,6 +56,10 @@ const char* eval_of(uint16_t code) {
             return "eval_slice";
         case kOpArgmax:
             return "eval_argmax";
+        case kOpGru:
+            return "eval_gru";
+        case kOpLstm:
+            return "eval_lstm";
         default:
             return nullptr;
     }
@@ -107,7 +112,8 @@ class Writer {
         std::string& s = out.source;
         s = head + "#include \"" + name +
             ".h\"\n#include \"models/core/kernels/dsp_choice.h\"\n"
-            "#include \"models/core/ops/params.h\"\n\nnamespace lockstep::" +
+            "#include \"models/core/ops/params.h\"\n#include \"models/core/ops/recurrent.h\"\n\nnamespace "
+            "lockstep::" +
             name +
             " {\nnamespace {\n\nusing namespace model;\n#define PLAN_DATA "
             "__attribute__((section(\".rodata.lockstep_plan\")))\n" +

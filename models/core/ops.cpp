@@ -2,6 +2,7 @@
 
 #include "models/core/ops/classical.h"
 #include "models/core/ops/params.h"
+#include "models/core/ops/recurrent.h"
 
 namespace lockstep::model {
 namespace {
@@ -26,6 +27,8 @@ const Operator* const kTable[] = {
     &kTranspose,
     &kSlice,
     &kArgmax,
+    &kGru,
+    &kLstm,
     &kVitals,
     &kTrees,
     &kVectors,

@@ -166,13 +166,63 @@ def normalise(op, x, xt, yt):
     return (x - p[:c]) / p[c:2 * c]
 
 
+TANH = np.minimum(np.round(np.tanh(np.arange(257) / 32) * 32768), 32767).astype(I64)
+
+
+def tanh15(v):
+    """Q3.12 -> Q0.15, the table of every 1/32 with a line between."""
+    size = np.abs(v)
+    i = size >> 7
+    step = np.append(np.diff(TANH), 0)[i]
+    return np.where(v < 0, -1, 1) * (TANH[i] + ((step * (size & 127) + 64) >> 7))
+
+
+def sigmoid15(v):
+    return np.clip((32769 + tanh15(np.sign(v) * (np.abs(v) >> 1))) >> 1, -32768, 32767)
+
+
+def recurrent(op, x, xt, yt):
+    """models/core/ops/recurrent.h, gate by gate in whole rows."""
+    p, gates = op["params"], {26: 3, 27: 4}[op["code"]]
+    hidden, reverse, last_only, reset_first = (int(v) for v in ints(p, 4))
+    rows, inputs = gates * hidden, x.shape[-1]
+    bias_x, bias_h, mx, sx, mh, sh = ints(p, 6 * rows, 16).reshape(6, rows)
+    weights = np.frombuffer(p, np.int8, rows * (inputs + hidden), 16 + 24 * rows).astype(I64)
+    wx, wh = weights[:rows * inputs].reshape(rows, inputs), weights[rows * inputs:].reshape(rows, hidden)
+    to16 = lambda v: np.clip(v, -32768, 32767)
+    steps = x.reshape(-1, inputs).astype(I64)
+    h, narrow, cell = np.zeros(hidden, I64), np.zeros(hidden, I64), np.zeros(hidden, I64)
+    out = np.zeros((len(steps), hidden), np.int8)
+    for t in range(len(steps))[::-1 if reverse else 1]:
+        a = to16(rescale(bias_x + wx @ steps[t], mx, sx)).reshape(gates, hidden)
+        b = to16(rescale(bias_h + wh @ narrow, mh, sh)).reshape(gates, hidden)
+        both = to16(a + b)
+        if gates == 3:
+            z, reset = sigmoid15(both[0]), sigmoid15(both[1])
+            inner = divide_power_of_two(reset * b[2], np.array(15))
+            if reset_first:
+                left = divide_power_of_two(divide_power_of_two(reset * h, np.array(15)), np.array(8))
+                new = slice(2 * hidden, 3 * hidden)
+                inner = to16(rescale(bias_h[new] + wh[new] @ np.clip(left, -128, 127), mh[new], sh[new]))
+            fresh = tanh15(to16(a[2] + inner))
+            h = to16(fresh + divide_power_of_two(z * (h - fresh), np.array(15)))
+        else:
+            i, o, f, g = sigmoid15(both[0]), sigmoid15(both[1]), sigmoid15(both[2]), tanh15(both[3])
+            cell = to16(divide_power_of_two(f * cell, np.array(15)) + divide_power_of_two(i * g, np.array(19)))
+            h = to16(divide_power_of_two(o * tanh15(to16(cell * 2)), np.array(15)))
+        narrow = np.clip(divide_power_of_two(h, np.array(8)), -128, 127)
+        out[t] = narrow
+        last = t
+    return (out[last] if last_only else out).reshape(yt["shape"])
+
+
 def run_operator(plan, op, values):
     inputs = [values[i] for i in op["inputs"]]
     tensors = [plan.tensors[i] for i in op["inputs"]]
     yt, p = plan.tensors[op["output"]], op["params"]
     x, xt = inputs[0], tensors[0]
     single = {1: normalise, 2: quantise, 10: conv2d, 11: depthwise, 12: fully_connected, 13: max_pool,
-              14: average_pool, 15: mean, 16: softmax}
+              14: average_pool, 15: mean, 16: softmax, 26: recurrent, 27: recurrent}
     code = op["code"]
     if code in single:
         return single[code](op, x, xt, yt)

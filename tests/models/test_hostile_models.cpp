@@ -109,6 +109,61 @@ TEST_F(Hostile, EveryUnsupportedOperatorIsNamedAtOnce) {
     EXPECT_NE(blob.error().what.find("Einsum \"/body/body.4/Relu\""), std::string::npos) << blob.error().what;
 }
 
+TEST_F(Hostile, EveryFormOfARecurrentLayerThatIsNotSupportedIsNamedAtOnce) {
+    onnx::ModelProto model;
+    model.add_opset_import()->set_version(13);
+    onnx::GraphProto& g = *model.mutable_graph();
+    const auto dims = [](onnx::ValueInfoProto* info, const char* name, std::initializer_list<int> sizes) {
+        info->set_name(name);
+        info->mutable_type()->mutable_tensor_type()->set_elem_type(onnx::TensorProto::FLOAT);
+        for (const int d : sizes)
+            info->mutable_type()->mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_value(d);
+    };
+    dims(g.add_input(), "x", {1, 1, 2});
+    g.add_output()->set_name("y");
+    const auto weights = [&g](const char* name, std::initializer_list<int> sizes) {
+        onnx::TensorProto& t = *g.add_initializer();
+        t.set_name(name);
+        t.set_data_type(onnx::TensorProto::FLOAT);
+        int n = 1;
+        for (const int d : sizes) {
+            t.add_dims(d);
+            n *= d;
+        }
+        for (int i = 0; i < n; ++i)
+            t.add_float_data(1);
+    };
+    weights("w3", {1, 6, 2});
+    weights("w4", {1, 8, 2});
+    weights("state", {1, 1, 2});
+    const auto node = [&g](const char* op, const char* name, std::initializer_list<const char*> inputs) {
+        onnx::NodeProto& n = *g.add_node();
+        n.set_op_type(op);
+        n.set_name(name);
+        n.add_output(name + std::string(":y"));
+        for (const char* i : inputs)
+            n.add_input(i);
+        return &n;
+    };
+    onnx::AttributeProto* clip = node("GRU", "clipped", {"x", "w3", "w3"})->add_attribute();
+    clip->set_name("clip");
+    clip->set_f(3);
+    node("LSTM", "begun", {"x", "w4", "w4", "", "", "state"});
+    onnx::AttributeProto* relu = node("LSTM", "relu", {"x", "w4", "w4"})->add_attribute();
+    relu->set_name("activations");
+    relu->add_strings("Relu");
+    node("GRU", "thin", {"x", "w4", "w3"});
+    std::ofstream(folder_ / "model", std::ios::binary) << model.SerializeAsString();
+    ConvertRequest request;
+    request.source = (folder_ / "model").string();
+    const auto blob = convert(request);
+    ASSERT_FALSE(blob);
+    for (const char* said :
+         {"GRU \"clipped\": clip (nearest: no clip)", "LSTM \"begun\": initial_h that is not constant zero",
+          "LSTM \"relu\": activation Relu (nearest: Sigmoid", "GRU \"thin\": weights [1, 8, 2]"})
+        EXPECT_NE(blob.error().what.find(said), std::string::npos) << said << " in " << blob.error().what;
+}
+
 TEST_F(Hostile, HugeDeclaredSizesCostNoMemory) {
     onnx::ModelProto model;
     const std::vector<uint8_t> file = read_file(resource("movement.onnx"));

@@ -6,6 +6,7 @@ import tempfile
 import warnings
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -105,6 +106,75 @@ class Smooth(nn.Module):
         return self.head(x.mean(dim=2))
 
 
+class Recurrent(nn.Module):
+    """A convolution, a GRU whose whole course goes on, and an LSTM of which the last state counts."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv1d(4, 8, 5, stride=2, padding=2)
+        self.gru = nn.GRU(8, 12, batch_first=True)
+        self.lstm = nn.LSTM(12, 10, batch_first=True)
+        self.head = nn.Linear(10, 3)
+
+    def forward(self, x):
+        x = F.relu(self.a(x)).permute(0, 2, 1)
+        x, _ = self.gru(x)
+        x, _ = self.lstm(x)
+        return self.head(x[:, -1])
+
+
+class LastState(nn.Module):
+    """Time first, and the state that the layer itself calls the last."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(3, 16)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, x):
+        _, h = self.gru(x.permute(2, 0, 1))
+        return self.head(torch.tanh(h[0]))
+
+
+class BothWays(nn.Module):
+    """Bidirectional layers: the course of one, then the last states of both directions of the next."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(5, 7, batch_first=True, bidirectional=True)
+        self.gru = nn.GRU(14, 6, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(12, 3)
+
+    def forward(self, x):
+        x, _ = self.lstm(x.permute(0, 2, 1))
+        _, h = self.gru(x)
+        return self.head(torch.cat([h[0], h[1]], dim=1))
+
+
+class ResetFirst(nn.Module):
+    """ONNX's other GRU, the reset gate before the product: step by step as its definition says. It leaves for ONNX
+    as PyTorch's own, whose attribute check() then changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(4, 9, batch_first=True)
+        self.head = nn.Linear(9, 3)
+
+    def forward(self, x):
+        x = x.permute(0, 2, 1)
+        if torch.onnx.is_in_onnx_export():
+            return self.head(self.gru(x)[0][:, -1])
+        weights = [getattr(self.gru, n).chunk(3) for n in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
+        (wr, wz, wn), (ur, uz, un), (br, bz, bn), (cr, cz, cn) = weights
+        h = torch.zeros(len(x), 9)
+        for t in range(x.shape[1]):
+            reset = torch.sigmoid(x[:, t] @ wr.T + br + h @ ur.T + cr)
+            update = torch.sigmoid(x[:, t] @ wz.T + bz + h @ uz.T + cz)
+            fresh = torch.tanh(x[:, t] @ wn.T + bn + (reset * h) @ un.T + cn)
+            h = (1 - update) * fresh + update * h
+        return self.head(h)
+
+
 class Transposed(nn.Module):
     """Time first, as some recordings come, and a global maximum."""
 
@@ -120,7 +190,9 @@ class Transposed(nn.Module):
 
 
 CASES = [(Residual1d, (3, 90), 13), (Image, (1, 24, 10), 11), (Eeg, (8, 128), 13), (Dense, (20,), 14),
-         (Transposed, (50, 5), 14), (Residual1d, (3, 61), 9), (Smooth, (4, 64), 13), (Dense, (20,), 17 if torch.__version__ >= "2" else 12)]
+         (Transposed, (50, 5), 14), (Residual1d, (3, 61), 9), (Smooth, (4, 64), 13), (Recurrent, (4, 60), 13),
+         (LastState, (3, 40), 14), (BothWays, (5, 30), 13), (ResetFirst, (4, 25), 13),
+         (Dense, (20,), 17 if torch.__version__ >= "2" else 12)]
 
 
 def stored(x):
@@ -143,6 +215,11 @@ def check(folder, make, shape, opset, seed):
     source, calibration, inputs, out, plan_file = (os.path.join(folder, n) for n in
                                                    ("m.onnx", "c.npy", "i.npy", "o", "m.lsplan"))
     torch.onnx.export(network, x[:1], source, opset_version=opset, input_names=["x"], output_names=["y"])
+    if make is ResetFirst:
+        model = onnx.load(source)
+        gru = next(n for n in model.graph.node if n.op_type == "GRU")
+        next(a for a in gru.attribute if a.name == "linear_before_reset").i = 0
+        onnx.save(model, source)
     np.save(calibration, x.numpy())
     np.save(inputs, stored(x.numpy()))
 

@@ -7,6 +7,7 @@
 #include "dsp/base/crc32c.h"
 #include "models/core/kernels/kernels.h"
 #include "models/core/ops/check.h"
+#include "models/core/ops/recurrent.h"
 
 namespace lockstep::model::parity {
 
@@ -34,7 +35,7 @@ class Cases {
     Result run(uint32_t wanted) {
         random_ = Random();  // a bare machine may not have run constructors
         while (result_.cases < wanted) {
-            const uint32_t kind = random_.next() % 6;
+            const uint32_t kind = random_.next() % 7;
             if (kind == 0)
                 convolution(kConv2d, reference_conv2d, false);
             else if (kind == 1)
@@ -45,8 +46,10 @@ class Cases {
                 pool(kMaxPool, reference_max_pool);
             else if (kind == 4)
                 pool(kAveragePool, reference_average_pool);
-            else
+            else if (kind == 5)
                 quantise();
+            else
+                recurrent();
         }
         return result_;
     }
@@ -175,6 +178,31 @@ class Cases {
         prepared(kQuantise, reference_quantise, x, y, 0, [&] { memcpy(input_, values, x.bytes()); });
     }
 
+    // Has no fast kernel: the hash of all outputs tells machines apart.
+    void recurrent() {
+        const bool gru = random_.one_in(2);
+        const int32_t time = random_.in(1, 12), inputs = random_.in(1, 20), hidden = random_.in(1, 20);
+        const RecurrentParams p = {hidden, random_.in(0, 1), random_.in(0, 1), gru ? random_.in(0, 1) : 0};
+        Tensor x = tensor(1, time, inputs, input_), y = tensor(1, p.last_only ? 1 : time, hidden, output_);
+        y.scale = kHiddenScale;
+        y.zero_point = 0;
+        const size_t rows = (gru ? kGruGates : kLstmGates) * size_t(hidden);
+        auto* words = reinterpret_cast<int32_t*>(params_ + sizeof p);
+        for (size_t r = 0; r < rows; ++r) {
+            words[r] = random_.in(-40000, 40000);
+            words[rows + r] = random_.in(-4000, 4000);
+            for (size_t k = 2; k < 6; k += 2) {
+                words[k * rows + r] = int32_t(0x40000000u | random_.next() >> 2);
+                words[(k + 1) * rows + r] = random_.in(-8, 2);
+            }
+        }
+        const size_t weights = rows * size_t(inputs + hidden);
+        fill(reinterpret_cast<int8_t*>(words + 6 * rows), weights);
+        memcpy(params_, &p, sizeof p);
+        const size_t bytes = sizeof p + 24 * rows + weights;
+        compare(gru ? kGru : kLstm, gru ? eval_gru : eval_lstm, x, y, bytes);
+    }
+
     static bool taken(uint16_t code, const OperatorContext& c) {
         switch (code) {
             case kOpConv2d:
@@ -187,8 +215,10 @@ class Cases {
                 return kernels::max_pool(c);
             case kOpQuantise:
                 return kernels::quantise(c);
-            default:
+            case kOpAveragePool:
                 return kernels::average_pool(c);
+            default:
+                return false;
         }
     }
 
