@@ -35,6 +35,13 @@ std::string remedy(int code) {
     }
 }
 
+// False: the file system cannot.
+Result<bool> reserve(int fd, const std::string& path, uint64_t bytes) {
+    if (::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, off_t(bytes)) == 0) return true;
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return false;
+    return tl::make_unexpected(system_error("cannot reserve space", path, errno));
+}
+
 class PosixAppendFile : public AppendFile {
   public:
     PosixAppendFile(int fd, std::string path, uint64_t size) : fd_(fd), path_(std::move(path)), size_(size) {}
@@ -56,10 +63,9 @@ class PosixAppendFile : public AppendFile {
         return {};
     }
     Status reserve(uint64_t bytes) override {
-        if (::fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, off_t(bytes)) == 0) return {};
         // Not every file system can reserve; writing works all the same.
-        if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
-        return tl::make_unexpected(system_error("cannot reserve space", path_, errno));
+        if (auto kept = storage::reserve(fd_, path_, bytes); !kept) return tl::make_unexpected(kept.error());
+        return {};
     }
     uint64_t size() const override { return size_; }
 
@@ -122,6 +128,28 @@ uint64_t free_space(const std::string& path) {
     struct statvfs info {};
     if (::statvfs(folder_of(path).c_str(), &info) != 0) return UINT64_MAX;
     return uint64_t(info.f_bavail) * info.f_frsize;
+}
+
+Result<bool> reserve_file(const std::string& path, uint64_t bytes) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) return tl::make_unexpected(system_error("cannot open", path, errno));
+    auto kept = reserve(fd, path, bytes);
+    ::close(fd);
+    return kept;
+}
+
+void give_back(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) return;
+    struct stat info {};
+    // To the size that it has: only what lies past the end goes. A failure changes nothing.
+    if (::fstat(fd, &info) == 0) (void)!::ftruncate(fd, info.st_size);
+    ::close(fd);
+}
+
+uint64_t disk_bytes(const std::string& path) {
+    struct stat info {};
+    return ::stat(path.c_str(), &info) == 0 ? uint64_t(info.st_blocks) * 512 : 0;
 }
 
 Status sync_file(const std::string& path) {

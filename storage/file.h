@@ -36,6 +36,10 @@ bool exists(const std::string& path);
 std::string folder_of(const std::string& path);
 // Free bytes for an unprivileged user in the file's folder, UINT64_MAX when the system will not say.
 uint64_t free_space(const std::string& path);
+// Disk space from the file's start to `bytes`; its size stays. False: this file system cannot keep space.
+Result<bool> reserve_file(const std::string& path, uint64_t bytes);
+void give_back(const std::string& path);       // what was reserved past the file's end
+uint64_t disk_bytes(const std::string& path);  // what the file takes of the disk; 0 when there is none
 Status sync_file(const std::string& path);
 Status sync_folder(const std::string& path);
 // Both in one folder. Never replaces: an existing `to` is an error.

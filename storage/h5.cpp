@@ -242,6 +242,13 @@ void Grower::write_chunk(size_t plane) {
     pending.clear();
 }
 
+uint64_t Grower::pending_bytes() const {
+    uint64_t total = 0;
+    for (const auto& pending : pending_)
+        if (!pending.empty()) total += pending.size() + 64;
+    return total;
+}
+
 void Grower::close() {
     if (!dataset_) return;
     for (size_t plane = 0; plane < pending_.size(); ++plane)

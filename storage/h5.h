@@ -164,6 +164,7 @@ class Grower {
     hid_t dataset() const { return dataset_.get(); }
     explicit operator bool() const { return bool(dataset_); }
     uint64_t bytes() const { return bytes_; }  // written so far
+    uint64_t pending_bytes() const;            // what close() would still write, unpacked
     void close();
 
   private:
@@ -192,7 +193,8 @@ void write_table(hid_t group, const std::string& name, const std::vector<Column>
 
 // --- reading ---
 Id open_file(const std::string& path);
-int descriptor(hid_t file);  // of the operating system; -1 when there is none
+int descriptor(hid_t file);            // of the operating system; -1 when there is none
+uint64_t allocated_bytes(hid_t file);  // with what is not yet written
 bool has(hid_t parent, const std::string& name);
 Id open_group(hid_t parent, const std::string& name);
 Id open_dataset(hid_t parent, const std::string& name);

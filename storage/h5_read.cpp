@@ -172,6 +172,12 @@ int descriptor(hid_t file) {
     return *static_cast<int*>(handle);
 }
 
+uint64_t allocated_bytes(hid_t file) {
+    hsize_t bytes = 0;
+    check(H5Fget_filesize(file, &bytes), "cannot read the file's size");
+    return bytes;
+}
+
 bool has(hid_t parent, const std::string& name) {
     return H5Lexists(parent, name.c_str(), H5P_DEFAULT) > 0;
 }

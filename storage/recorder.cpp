@@ -31,6 +31,7 @@ constexpr auto kSyncEvery = std::chrono::milliseconds(500);
 constexpr int kBuildTicks = 10;
 constexpr size_t kBuildEvents = 1000;
 constexpr size_t kBatchBytes = 4u << 20;  // taken from the queue at once
+constexpr uint64_t kEndSlack = 1u << 20;  // kept for the file beyond what its end takes
 constexpr int kBuilderNice = 5;           // packing is never more urgent than what it packs
 
 // Three threads, so that neither packing nor a disk that syncs for seconds delays a write: one empties the
@@ -118,7 +119,8 @@ class Recorder : public SessionWriter {
         const std::string journal = journal_path(path_);
         const Error kept{ErrorKind::system,
                          "the recording is not finished; everything recorded is kept in " + journal, path_,
-                         "free some space, then run: lockstep session repair " + path_};
+                         "free some space, then run: lockstep session repair " + path_ +
+                             " (-o elsewhere writes it to another disk)"};
         // The space that the file being built gave back may be all that was missing.
         if (journal_->buffered() != 0 && (!journal_->flush() || !journal_->sync())) {
             Error lost = kept;
@@ -127,6 +129,7 @@ class Recorder : public SessionWriter {
             discard_file();
             return tl::make_unexpected(lost);
         }
+        give_back(journal);
         if (!file_) {  // given up for lack of space: there may be some now
             auto rebuilt = build_from_journal(journal, building_path(path_), "final");
             if (!rebuilt) {
@@ -142,6 +145,7 @@ class Recorder : public SessionWriter {
             return tl::make_unexpected(error);
         }
         file_.reset();
+        give_back(building_path(path_));
         if (auto named = verify_and_name(building_path(path_), path_); !named) {
             Error error = kept;
             error.what += " (" + named.error().message() + ")";
@@ -277,12 +281,8 @@ class Recorder : public SessionWriter {
                     journal_path(path_), "free some space now"});
     }
 
-    // The journal has room for what is on its way, and no more can be had for it.
+    // There is room for what is on its way and for the end, and no more can be had. Any thread.
     void on_short() {
-        if (!given_up_) {
-            give_up();  // and see
-            return;
-        }
         {
             const std::lock_guard<std::mutex> held(mutex_);
             if (statistics_.full) return;
@@ -317,12 +317,6 @@ class Recorder : public SessionWriter {
 
     void watch_space() {
         const uint64_t space = free_space(path_);
-        if (!given_up_ && space < limits_.reserve_bytes) {
-            alarm(Error{ErrorKind::system,
-                        "the disk is almost full; the recording goes on in its journal only", path_,
-                        "free some space"});
-            give_up();
-        }
         const std::lock_guard<std::mutex> held(mutex_);
         statistics_.bytes = journal_->size() + built_bytes_;
         const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
@@ -359,10 +353,28 @@ class Recorder : public SessionWriter {
                 }
             }
             if (wants_discard()) discard_file();
+            if (file_) keep_room_for_end(batch);
             count(batch);
             batch.clear();
             if (last) return;
         }
+    }
+    // Whatever others do to the disk, close() must have the space it takes: for what the file has now, and
+    // for as much again as came this time.
+    void keep_room_for_end(const std::deque<Event>& batch) {
+        uint64_t wanted = file_->size_at_end() + kEndSlack / 2;
+        for (const Event& event : batch)
+            wanted += event_bytes(event);
+        if (wanted <= end_reserved_) return;
+        wanted += kEndSlack / 2;
+        const std::string building = building_path(path_);
+        const auto kept = reserve_file(building, wanted);
+        const bool short_of_space =
+            !kept || (!*kept && free_space(path_) < wanted - std::min(wanted, disk_bytes(building)));
+        if (short_of_space)
+            on_short();
+        else
+            end_reserved_ = wanted;
     }
     bool wants_discard() const { return give_up_ && !given_up_; }
 
@@ -382,6 +394,7 @@ class Recorder : public SessionWriter {
     std::unique_ptr<JournalWriter> journal_;  // its thread's, and finish()'s after that ended
     std::unique_ptr<FileLock> lock_;
     std::unique_ptr<SessionFile> file_;  // the builder's, likewise
+    uint64_t end_reserved_ = 0;          // likewise: of disk space, from the file's start
     const Clock::time_point started_;
     bool finished_ = false;
 

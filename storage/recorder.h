@@ -2,6 +2,9 @@
 // NAME.h5.journal first, within 100 ms, another one builds NAME.h5.tmp from what it wrote; finish()
 // verifies that file, gives it its name and only then removes the journal. Whatever ends the program
 // in between, `lockstep session repair` makes the session from the journal.
+// Disk space for what is on its way and for the end of the file is kept in advance. When no more can be had,
+// statistics().full says that it is time to finish(), which has the room it needs. Who goes on all the same
+// loses nothing either: the file's space is left to the journal, and repair needs room elsewhere.
 #pragma once
 
 #include <memory>
@@ -21,9 +24,6 @@ constexpr uint64_t kMinimumSpace = 8u << 20;
 struct RecorderLimits {
     OpenAppend open_journal = create_append;
     size_t queue_bytes = 256u << 20;  // more waiting blocks than this are lost: counted, stored as gaps
-    // With less free space than this the file being built is given up and its space left to the
-    // journal; finish() builds it again when there is room.
-    uint64_t reserve_bytes = 4u << 20;
 };
 Result<std::unique_ptr<SessionWriter>> create_session(const WriterOptions& options,
                                                       const RecorderLimits& limits);

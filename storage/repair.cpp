@@ -88,6 +88,35 @@ std::string describe(const RecoveryReport& r) {
     return text;
 }
 
+// A build that stopped for lack of space: how much is missing, as far as what it got done tells.
+// `file_bytes`: what it would have taken, for so much of the journal.
+Error no_room(const Error& error, const std::string& journal, const std::string& building,
+              uint64_t file_bytes, uint64_t journal_bytes) {
+    constexpr uint64_t kLastChunks = 1u << 20;  // no more fits than that
+    const uint64_t room = free_space(building);
+    if (room > kLastChunks) return error;  // something else
+    std::error_code none;
+    const double all = double(std::filesystem::file_size(journal, none));
+    if (none) return error;
+    const double share = std::clamp(double(journal_bytes) / std::max(all, 1.0), 0.001, 1.0);
+    // A short beginning says little about the rest; a session is never larger than its journal by more than
+    // this.
+    const double size = share > 0.1 ? double(file_bytes) / share : all + double(kLastChunks);
+    const double have = double(disk_bytes(building)) + double(room);
+    const auto missing = uint64_t(std::max(size * 1.05 - have, 4096.0));
+    const bool beside = folder_of(journal) == folder_of(building);
+    Error told{ErrorKind::system,
+               "there is no room for the session" + std::string(beside ? " beside its journal" : "") +
+                   ": about " + std::to_string(missing) + " bytes more are needed; nothing was changed",
+               building,
+               {}};
+    const std::string suffix = ".tmp";
+    told.where.resize(told.where.size() - std::min(suffix.size(), told.where.size()));
+    told.remedy =
+        "free them, or write it to another disk: lockstep session repair " + journal + " -o OTHER_FOLDER";
+    return told;
+}
+
 nlohmann::json to_json(const RecoveryReport& r) {
     return {{"path", r.path},
             {"events", r.events},
@@ -129,7 +158,9 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
     HistoryMender history;
     int64_t last_ns = options.header.start_host_ns;
     Status status;
+    uint64_t done = 0, size = 0;  // bytes of the journal, and what they take in the file
     auto read = read_journal(journal, [&](RecordKind kind, Bytes payload) {
+        done += payload.size();
         if (kind == RecordKind::label_class) {
             LabelClass label_class;
             if (decode(payload, &label_class)) status = (*file)->add_class(label_class);
@@ -157,11 +188,13 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
     report.text = describe(report);
     if (status && state == "recovered")
         (*file)->note_step("session repair", nlohmann::json{{"report", report.text}}.dump());
+    size = (*file)->size_at_end();
     if (status) status = (*file)->close(state);
     if (!status) {
         file->reset();
+        const Error error = no_room(status.error(), journal, building, size, done);
         remove_file(building);
-        return tl::make_unexpected(status.error());
+        return tl::make_unexpected(error);
     }
     return report;
 }
@@ -192,7 +225,10 @@ Result<RecoveryReport> recover(const std::string& given, const std::string& outp
     const bool is_journal = given.size() > suffix.size() &&
                             given.compare(given.size() - suffix.size(), suffix.size(), suffix) == 0;
     const std::string path = is_journal ? given.substr(0, given.size() - suffix.size()) : given;
-    const std::string journal = path + suffix, target = output.empty() ? path : output;
+    const std::string journal = path + suffix;
+    std::string target = output.empty() ? path : output;
+    std::error_code ignored;
+    if (std::filesystem::is_directory(target, ignored)) target += "/" + path.substr(path.rfind('/') + 1);
     if (!exists(journal)) {
         if (!exists(path)) return fail(ErrorKind::usage, "there is neither a session nor a journal", path);
         auto problems = verify(path, Depth::storage);
@@ -208,14 +244,15 @@ Result<RecoveryReport> recover(const std::string& given, const std::string& outp
         return report;
     }
     auto lock = FileLock::take(journal);
+    if (lock) give_back(journal);  // what the recorder had reserved is room for the session
     if (!lock) {
         Error error = lock.error();
         error.what = "the recording is still running";
         error.remedy = "finish it first";
         return tl::make_unexpected(error);
     }
-    if (!output.empty() && exists(output))
-        return fail(ErrorKind::usage, "the file exists; nothing is ever overwritten", output,
+    if (!output.empty() && exists(target))
+        return fail(ErrorKind::usage, "the file exists; nothing is ever overwritten", target,
                     "choose another name");
     if (output.empty() && exists(path)) {
         auto problems = verify(path, Depth::storage);
@@ -248,7 +285,7 @@ Result<RecoveryReport> recover(const std::string& given, const std::string& outp
     report.journal = {j.value("records", uint64_t(0)), j.value("whole", uint64_t(0)),
                       j.value("torn", uint64_t(0)),    j.value("damaged", uint64_t(0)),
                       j.value("lost", uint64_t(0)),    j.value("ended", false)};
-    report.text = describe(report);
+    report.text = describe(report) + (output.empty() ? "" : "; the journal is as it was");
     return report;
 }
 

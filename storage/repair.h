@@ -22,7 +22,8 @@ struct RecoveryReport {
 // Makes `path` from `path`.journal, in a child process with a time limit, and removes the journal once
 // the new file is verified. `path` may also name the journal itself. When both exist and the
 // file is in order, the left-over journal is removed; when it is not, the file is kept as
-// `path`.broken. `output`: write the session there instead and leave the journal alone.
+// `path`.broken. `output`, a file or a folder: write the session there instead and leave the
+// journal alone, as when its own disk has no room; that error says how many bytes are missing.
 Result<RecoveryReport> recover(const std::string& path, const std::string& output = {});
 
 // Everything that is wrong with a session: structure, checksums, counters, gaps against the counters,

@@ -144,6 +144,19 @@ class SessionFileImpl : public SessionFile {
             if (s) total += s->bytes();
         return total;
     }
+    uint64_t size_at_end() const override {
+        constexpr uint64_t kRest = 128u << 10;  // empty tables, attributes, HDF5's own
+        const auto held = h5::lock();
+        if (closed_) return 0;
+        uint64_t total = kRest + h5::allocated_bytes(file_.get()) + clock_.pending_bytes() +
+                         health_.pending_bytes() + verdicts_.pending_bytes() + texts_bytes_;
+        for (const auto& s : streams_)
+            if (s) total += s->pending_bytes();
+        for (const auto& [key, t] : prediction_tables_)
+            total += t.table.pending_bytes() + t.first.pending_bytes() + t.scores.pending_bytes() +
+                     t.stages.pending_bytes();
+        return total;
+    }
     uint64_t samples() const override { return samples_; }
 
   private:
@@ -295,12 +308,14 @@ class SessionFileImpl : public SessionFile {
         seen(v.host_ns);
         link_.rows.push_back({order_, v.device, uint8_t(v.kind), v.count, v.host_ns});
         link_.texts[0].texts.push_back(v.text);
+        texts_bytes_ += sizeof(LinkRow) + v.text.size();
     }
 
     void store(const DeviceMarker& v) {
         seen(v.host_ns);
         markers_.rows.push_back({order_, v.device, v.device_us, v.host_ns, v.code});
         markers_.texts[0].texts.push_back(v.text);
+        texts_bytes_ += sizeof(MarkerRow) + v.text.size();
     }
 
     void store(const WindowVerdict& v) {
@@ -316,7 +331,12 @@ class SessionFileImpl : public SessionFile {
         verdicts_.append(&row);
     }
 
-    void store(const LabelEdit& v) { history_.push_back({order_, v}); }
+    void store(const LabelEdit& v) {
+        history_.push_back({order_, v});
+        texts_bytes_ += sizeof(HistoryRow) + sizeof(LabelRow) + v.author.size() + v.reason.size();
+        for (const Label* label : {&v.before, &v.after})
+            texts_bytes_ += 2 * (label->label_class.size() + label->source.size() + label->note.size());
+    }
 
     Id new_segment(int segment) {
         char name[32];
@@ -475,6 +495,7 @@ class SessionFileImpl : public SessionFile {
     std::vector<Step> steps_;
     uint64_t order_ = 0;
     uint64_t samples_ = 0;
+    uint64_t texts_bytes_ = 0;  // of the tables that are written at the end
     int64_t last_host_ns_ = INT64_MIN;
     bool closed_ = false;
 };

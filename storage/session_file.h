@@ -28,7 +28,9 @@ class SessionFile {
     // Ends every dataset, writes labels, runs, clock fits and `state` ("final", "recovered"); the file
     // is closed on return, with or without an error.
     virtual Status close(const std::string& state) = 0;
-    virtual uint64_t bytes() const = 0;    // compressed so far
+    virtual uint64_t bytes() const = 0;  // compressed so far
+    // The file's size if it were closed now: at most, as what is pending counts unpacked.
+    virtual uint64_t size_at_end() const = 0;
     virtual uint64_t samples() const = 0;  // rows x channels
 };
 

@@ -175,6 +175,14 @@ uint64_t StreamWriter::bytes() const {
     return total;
 }
 
+uint64_t StreamWriter::pending_bytes() const {
+    uint64_t total = data_.pending_bytes() + blocks_.pending_bytes() + gaps_.pending_bytes() +
+                     runs_.size() * sizeof(RunRow);
+    for (const Level& l : levels_)
+        total += l.out.pending_bytes();
+    return total;
+}
+
 void StreamWriter::close(int64_t start_host_ns, const HostTime& host_time) {
     // The last bin of each level holds what is left over.
     for (size_t i = 0; i < levels_.size(); ++i)

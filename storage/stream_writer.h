@@ -21,6 +21,7 @@ class StreamWriter {
     void add(const Block& block, uint64_t order);  // REQUIRES: fits(block)
     void add(const Gap& gap, uint64_t order);
     uint64_t bytes() const;
+    uint64_t pending_bytes() const;  // at most, of what close() writes
 
     // Device time of a segment on the host's clock; `host_ns`, the arrival, is what to fall back to.
     using HostTime = std::function<int64_t(int device, int segment, uint64_t device_us, int64_t host_ns)>;

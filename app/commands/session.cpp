@@ -121,9 +121,10 @@ void add_session(CLI::App& root, Chosen* chosen) {
     };
     add("info", "What a session holds", [=] { return info(*path, *json); });
     add("verify", "Is the file in order? Exit status 1 when it is not", [=] { return verify(*path, *json); });
-    add("repair", "Make the session of a recording that was cut short", [=] {
-        return repair(*path, *output, *json);
-    })->add_option("-o,--output", *output, "Write it there and leave the journal alone");
+    add("repair", "Make the session of a recording that was cut short",
+        [=] { return repair(*path, *output, *json); })
+        ->add_option("-o,--output", *output,
+                     "Write it there, a file or a folder on any disk, and leave the journal alone");
     add_report(*session, chosen);
     add_import(*session, chosen);
 }

@@ -4,9 +4,9 @@
 //                                             beside it a thread that does the same without a recorder
 //   feed PATH                                 the nominal streams in real time, until it is killed; a line of
 //                                             what was handed over after every append()
-//   fill PATH                                 8 channels, much faster than real time, until the recorder says
-//   that
-//                                             the disk is full; then ends the recording. Exit status 3
+//   fill PATH [on]                            8 channels, much faster than real time, until the recorder says
+//                                             that the disk is full; then ends the recording. `on`: goes on
+//                                             until not even the journal can grow, then dies without a word
 //   read PATH                                 opening, the first overview, random 10 s
 #include <sys/resource.h>
 #include <unistd.h>
@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -225,12 +226,13 @@ int feed(const std::string& path) {
     }
 }
 
-int fill(const std::string& path) {
+int fill(const std::string& path, bool on) {
     const StreamInfo info = bench::stream("eeg", SampleType::int24, 8, 250, 500);
     auto writer = storage::create_session(bench::options(path));
     if (!writer) return complain(writer.error());
     (*writer)->append(bench::started({info}));
     uint64_t rows = 0, space = 0;
+    std::deque<uint64_t> lately;  // rows at the last ticks, of 10 ms
     Clock::time_point shrank = Clock::now(), told = shrank;
     bool was_told = false;
     for (const auto t0 = Clock::now(); since(t0) < 30;) {
@@ -252,9 +254,16 @@ int fill(const std::string& path) {
         while (auto error = (*writer)->take_error()) {
             std::fprintf(stderr, "%s\n", error->message().c_str());
             told = Clock::now();
+            if (on && error->what.find("cannot be written") != std::string::npos) {
+                std::puts(json{{"rows", lately.front()}, {"full", was_told}}.dump().c_str());
+                std::fflush(stdout);
+                _exit(9);
+            }
         }
+        lately.push_back(rows);
+        if (lately.size() > 20) lately.pop_front();
         was_told = (*writer)->statistics().full;
-        if (was_told) break;
+        if (was_told && !on) break;
         usleep(10000);
     }
     const auto finished = (*writer)->finish();
@@ -339,9 +348,10 @@ int main(int argc, char** argv) {
         return record(argv[2], std::atoi(argv[3]), uint32_t(std::atoi(argv[4])), std::atof(argv[5]),
                       std::atof(argv[6]));
     if (what == "feed") return feed(argv[2]);
-    if (what == "fill") return fill(argv[2]);
+    if (what == "fill") return fill(argv[2], argc > 3);
     if (what == "read") return read(argv[2]);
-    std::fputs("storage_bench record PATH CHANNELS RATE SECONDS SPEED | feed PATH | fill PATH | read PATH\n",
-               stderr);
+    std::fputs(
+        "storage_bench record PATH CHANNELS RATE SECONDS SPEED | feed PATH | fill PATH [on] | read PATH\n",
+        stderr);
     return 2;
 }

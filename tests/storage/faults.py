@@ -138,8 +138,8 @@ def full_at(n, seconds=2):
 
 def on_small_disk(run, size="20m"):
     """run(folder) on a file system of its own; None where this user cannot mount one."""
-    script = ("import sys; sys.path.insert(0, %r); import faults; faults.%s(%r)" % (
-        os.path.dirname(os.path.abspath(__file__)), run[0], run[1]))
+    script = ("import sys; sys.path.insert(0, %r); import faults; faults.%s(*%r)" % (
+        os.path.dirname(os.path.abspath(__file__)), run[0], run[1:]))
     with tempfile.TemporaryDirectory() as folder:
         words = ["unshare", "-rm", "sh", "-c",
                  f'mount -t tmpfs -o size={size} tmpfs "{folder}" && cd "{folder}" && exec "$0" -c "$1"',
@@ -152,24 +152,31 @@ def on_small_disk(run, size="20m"):
         return json.loads(done.stdout)
 
 
-def fill_here(room):
-    """In a small file system: others have left `room` bytes; record until it is full, make room, repair."""
+def fill_here(room, on=False):
+    """In a small file system: others have left `room` bytes, and stay; record until the recorder says that it is
+    full. on: nobody listens, until nothing can be written any more, and the recorder is killed. Then the next
+    start: `opened` where it was recorded, or `elsewhere` after a sentence that says what to do."""
     disk = os.statvfs(".")
     with open("others", "wb") as file:
         os.posix_fallocate(file.fileno(), 0, max(4096, disk.f_bavail * disk.f_frsize - room))
-    done = subprocess.run([BENCH, "fill", os.path.abspath("s.h5")], capture_output=True, text=True)
+    done = subprocess.run([BENCH, "fill", os.path.abspath("s.h5")] + ["on"] * on, capture_output=True, text=True)
     said = json.loads(done.stdout) if done.stdout else {}
-    os.remove("others")
     mended = repair(".")
-    lost = wrong = 0
-    if mended.returncode == 0:
-        with h5py.File("s.h5", "r") as file:
-            data = file["acquisition/eeg/data"][()]
-            rows = np.arange(len(data), dtype=np.int64)[:, None] * 8191 + np.arange(8) * 131
-            wrong = int((data != ((rows & 0x7FFFFF) - 0x400000)).sum())
-            lost = max(0, said.get("rows", 0) - len(data))
-    print(json.dumps({"status": done.returncode, "opened": mended.returncode == 0, "rows": said.get("rows", 0),
-                      "error_s": said.get("error_s"), "lost": lost, "wrong": wrong,
+    path, told = "s.h5", mended.stderr
+    with tempfile.TemporaryDirectory() as other_disk:
+        if mended.returncode:
+            mended = subprocess.run([REPAIRER, os.path.abspath("s.h5"), other_disk], capture_output=True, text=True)
+            path = os.path.join(other_disk, "s.h5")
+        lost = wrong = 0
+        if mended.returncode == 0:
+            with h5py.File(path, "r") as file:
+                data = file["acquisition/eeg/data"][()]
+                rows = np.arange(len(data), dtype=np.int64)[:, None] * 8191 + np.arange(8) * 131
+                wrong = int((data != ((rows & 0x7FFFFF) - 0x400000)).sum())
+                lost = max(0, said.get("rows", 0) - len(data))
+    print(json.dumps({"status": done.returncode, "opened": mended.returncode == 0 and path == "s.h5",
+                      "elsewhere": mended.returncode == 0 and path != "s.h5", "rows": said.get("rows", 0),
+                      "error_s": said.get("error_s"), "lost": lost, "wrong": wrong, "told": told.strip(),
                       "said": done.stderr + mended.stderr}))
 
 

@@ -1,11 +1,11 @@
-// recover() and verify() for the Python tests: repairer PATH; prints the report or the problem.
+// recover() and verify() for the Python tests: repairer PATH [OUTPUT]; prints the report or the problem.
 #include <cstdio>
 
 #include "storage/repair.h"
 
 int main(int argc, char** argv) {
-    if (argc != 2) return 2;
-    const auto report = lockstep::storage::recover(argv[1]);
+    if (argc != 2 && argc != 3) return 2;
+    const auto report = lockstep::storage::recover(argv[1], argc == 3 ? argv[2] : "");
     if (!report) {
         fprintf(stderr, "%s\n", report.error().message().c_str());
         return 3;

@@ -46,12 +46,26 @@ class Faults(unittest.TestCase):
                     self.assertIn("free some space", said)
 
     def test_small_disk(self):
-        for room in (9 << 20, 13_500_000):
+        for room in (9 << 20, 13_500_000, 19 << 20):
             got = faults.on_small_disk(("fill_here", room))
             if got is None:
                 self.skipTest("this user cannot mount a small file system; test_disk_full_at_a_write covers the rest")
             with self.subTest(room=room):
-                self.assertEqual((got["status"], got["opened"], got["lost"], got["wrong"]), (3, True, 0, 0), got)
+                # The end fits: nobody has to make room.
+                self.assertEqual((got["status"], got["opened"], got["lost"], got["wrong"]), (0, True, 0, 0), got)
+                self.assertIn("the disk is full; there is room left to end the recording", got["said"])
+                self.assertGreater(got["rows"], 50000)
+
+    def test_small_disk_and_nobody_listens(self):
+        for room in (9 << 20, 16 << 20):
+            got = faults.on_small_disk(("fill_here", room, True))
+            if got is None:
+                self.skipTest("this user cannot mount a small file system")
+            with self.subTest(room=room):
+                self.assertEqual((got["status"], got["elsewhere"], got["lost"], got["wrong"]), (9, True, 0, 0), got)
+                self.assertRegex(got["told"], r"no room for the session beside its journal: about \d+ bytes more")
+                self.assertRegex(got["told"], r"session repair .* -o ")
+                self.assertEqual(len(got["told"].splitlines()), 1)
                 self.assertGreater(got["rows"], 50000)
 
 
