@@ -302,10 +302,13 @@ class Recorder : public SessionWriter {
 
     void hand_on(std::deque<Event>* batch, size_t bytes, bool now) {
         bool wake = false;
+        uint64_t size_at_end = 0;
         {
             const std::lock_guard<std::mutex> held(build_mutex_);
             std::move(batch->begin(), batch->end(), std::back_inserter(journalled_));
             journalled_bytes_ += bytes;
+            unbuilt_bytes_ += bytes;
+            size_at_end = given_up_ ? 0 : size_at_end_ + unbuilt_bytes_;
             wake = now || journalled_.size() > kBuildEvents || journalled_bytes_ > kBatchBytes;
             build_wanted_ = build_wanted_ || wake;
             if (journalled_bytes_ > limits_.queue_bytes) give_up_ = true;  // it is built at the end
@@ -313,6 +316,19 @@ class Recorder : public SessionWriter {
         }
         batch->clear();
         if (wake) build_wake_.notify_one();
+        keep_room_for_end(size_at_end);
+    }
+
+    // Whatever others do to the disk, the file's end must have the space it takes; 0: it has been given up.
+    void keep_room_for_end(uint64_t size_at_end) {
+        if (size_at_end == 0 || size_at_end + kEndSlack / 2 <= end_reserved_) return;
+        const uint64_t wanted = size_at_end + kEndSlack;
+        const std::string building = building_path(path_);
+        const auto kept = reserve_file(building, wanted);
+        if (!kept || (!*kept && free_space(path_) + disk_bytes(building) < wanted))
+            on_short();
+        else
+            end_reserved_ = wanted;
     }
 
     void watch_space() {
@@ -353,28 +369,10 @@ class Recorder : public SessionWriter {
                 }
             }
             if (wants_discard()) discard_file();
-            if (file_) keep_room_for_end(batch);
             count(batch);
             batch.clear();
             if (last) return;
         }
-    }
-    // Whatever others do to the disk, close() must have the space it takes: for what the file has now, and
-    // for as much again as came this time.
-    void keep_room_for_end(const std::deque<Event>& batch) {
-        uint64_t wanted = file_->size_at_end() + kEndSlack / 2;
-        for (const Event& event : batch)
-            wanted += event_bytes(event);
-        if (wanted <= end_reserved_) return;
-        wanted += kEndSlack / 2;
-        const std::string building = building_path(path_);
-        const auto kept = reserve_file(building, wanted);
-        const bool short_of_space =
-            !kept || (!*kept && free_space(path_) < wanted - std::min(wanted, disk_bytes(building)));
-        if (short_of_space)
-            on_short();
-        else
-            end_reserved_ = wanted;
     }
     bool wants_discard() const { return give_up_ && !given_up_; }
 
@@ -384,6 +382,15 @@ class Recorder : public SessionWriter {
             if (const auto* block = std::get_if<std::shared_ptr<const Block>>(&event))
                 samples += (*block)->counts.size();
         built_bytes_ = file_ ? file_->bytes() : 0;
+        const uint64_t size_at_end = file_ ? file_->size_at_end() : 0;  // without the lock: HDF5 has its own
+        size_t built = 0;
+        for (const Event& event : batch)
+            built += event_bytes(event);
+        {
+            const std::lock_guard<std::mutex> held(build_mutex_);
+            size_at_end_ = size_at_end;
+            unbuilt_bytes_ -= built;
+        }
         const std::lock_guard<std::mutex> held(mutex_);
         statistics_.events += batch.size();
         statistics_.samples += samples;
@@ -394,7 +401,7 @@ class Recorder : public SessionWriter {
     std::unique_ptr<JournalWriter> journal_;  // its thread's, and finish()'s after that ended
     std::unique_ptr<FileLock> lock_;
     std::unique_ptr<SessionFile> file_;  // the builder's, likewise
-    uint64_t end_reserved_ = 0;          // likewise: of disk space, from the file's start
+    uint64_t end_reserved_ = 0;          // of disk space, from its start; the journal's thread's
     const Clock::time_point started_;
     bool finished_ = false;
 
@@ -410,6 +417,8 @@ class Recorder : public SessionWriter {
     std::condition_variable build_wake_;
     std::deque<Event> journalled_;  // not yet in the file
     size_t journalled_bytes_ = 0;
+    size_t unbuilt_bytes_ = 0;  // with what is being built
+    uint64_t size_at_end_ = 0;  // of the file as built so far
     bool build_wanted_ = false, build_ends_ = false;
     // The file is to be given up, and is; finish() builds it again.
     std::atomic<bool> give_up_{false}, given_up_{false};

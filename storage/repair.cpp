@@ -153,7 +153,11 @@ Result<RecoveryReport> build_from_journal(const std::string& journal, const std:
     if (!known) options.header.start_host_ns = first_ns;
 
     auto file = SessionFile::create(building, options);
-    if (!file) return tl::make_unexpected(file.error());
+    if (!file) {
+        const Error error = no_room(file.error(), journal, building, 0, 0);
+        remove_file(building);
+        return tl::make_unexpected(error);
+    }
     HoleFinder holes;
     HistoryMender history;
     int64_t last_ns = options.header.start_host_ns;

@@ -233,7 +233,9 @@ int fill(const std::string& path, bool on) {
     (*writer)->append(bench::started({info}));
     uint64_t rows = 0, space = 0;
     std::deque<uint64_t> lately;  // rows at the last ticks, of 10 ms
-    Clock::time_point shrank = Clock::now(), told = shrank;
+    uint64_t written = 0;
+    Clock::time_point shrank = Clock::now(), told = shrank, refusing = shrank,
+                      refused = shrank - std::chrono::hours(1);
     bool was_told = false;
     for (const auto t0 = Clock::now(); since(t0) < 30;) {
         for (int i = 0; i < 10; ++i, rows += info.batch) {
@@ -254,8 +256,11 @@ int fill(const std::string& path, bool on) {
         while (auto error = (*writer)->take_error()) {
             std::fprintf(stderr, "%s\n", error->message().c_str());
             told = Clock::now();
-            if (on && error->what.find("cannot be written") != std::string::npos) {
-                std::puts(json{{"rows", lately.front()}, {"full", was_told}}.dump().c_str());
+            if (error->what.find("cannot be written") == std::string::npos) continue;
+            if (since(refused) > 0.5) refusing = told, written = lately.front();
+            refused = told;
+            if (on && since(refusing) > 1) {  // the space of the file being built is used up as well
+                std::puts(json{{"rows", written}, {"full", was_told}}.dump().c_str());
                 std::fflush(stdout);
                 _exit(9);
             }

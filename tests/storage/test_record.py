@@ -124,12 +124,18 @@ class Record(unittest.TestCase):
         self.assertGreater(self.rows(os.path.join(away, "a.h5"))["eeg"], 250)
 
     def test_a_disk_that_fills_up(self):
-        """From some write on nothing more can be reserved: the recording ends by itself, with exit status 3."""
-        done = self.record("-o", self.session, env=faults.faulty(self.folder, full=40))
+        """When nothing more can be reserved the recording ends by itself, with exit status 3."""
+        done = self.record("-o", self.session, env=faults.faulty(self.folder, full=10))
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertIn("free some space", done.stderr)
+        self.assertIn("the disk is full; there is room left to end the recording", done.stderr)
         done = run("session", "repair", self.session)
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.in_order(self.session)
+
+    def test_a_disk_that_is_full_when_enough_is_reserved(self):
+        done = self.record("-o", self.session, env=faults.faulty(self.folder, full=40))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(os.listdir(self.folder), ["a.h5"])
         self.in_order(self.session)
 
     def test_killed_and_repaired(self):
