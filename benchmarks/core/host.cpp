@@ -1,7 +1,8 @@
 // host_latency PLAN MODEL.onnx LIBRARY GOLDEN SET SHAPE...: latency of one inference of an int8 plan by the
 // engine, float32 in and out, and of the float model by ONNX Runtime's LIBRARY, on one thread. Both take
 // turns, so that a busy machine disturbs them alike. GOLDEN.input.i8 is the input, and the network's bytes
-// must be GOLDEN.output.i8's; SET is a kernel set's name, or best; SHAPE the ONNX input's. Prints: the set,
+// must be GOLDEN.output.i8's; SET is a kernel set's name, or best; avx2-both is avx2 beside an ONNX Runtime
+// from which all later instructions are hidden (avx2_only.h). SHAPE is the ONNX input's. Prints: the set,
 // median us, ONNX Runtime's median us, largest difference of the outputs, their range
 #include <dlfcn.h>
 
@@ -17,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmarks/core/avx2_only.h"
 #include "models/core/engine.h"
 #include "models/core/kernels/sets.h"
 #include "models/plan_file.h"
@@ -140,7 +142,9 @@ struct Ends {
 
 int main(int argc, char** argv) {
     if (argc < 7) stop("PLAN MODEL.onnx LIBRARY GOLDEN SET SHAPE...");
-    const char* set = choose(argv[5]);
+    const bool both = strcmp(argv[5], "avx2-both") == 0;
+    const char* set = choose(both ? "avx2" : argv[5]);
+    if (both && !avx2_only::begin()) stop("CPUID cannot be made to fault here");
     const std::vector<char> bytes = read(argv[1]);
     const auto plan = plan_from_bytes({bytes.begin(), bytes.end()});
     if (!plan) stop(plan.error().message().c_str());
