@@ -28,10 +28,18 @@ struct Neon {
     LOCKSTEP_WIDE static V smaller(V a, V b) { return vminq_s32(a, b); }
     LOCKSTEP_WIDE static V shift_left(V a, V n) { return vshlq_s32(a, n); }
     LOCKSTEP_WIDE static bool any(V mask) { return vmaxvq_u32(vreinterpretq_u32_s32(mask)) != 0; }
-    LOCKSTEP_WIDE static V odd_lanes(V v) { return v; }
     // (2 x m + 2^31) / 2^32.
     LOCKSTEP_WIDE static V high_multiply(V x, V m) { return vqrdmulhq_s32(x, m); }
-    LOCKSTEP_WIDE static V high_multiply_small(V x, V m, V) { return vqrdmulhq_s32(x, m); }
+    static constexpr int32_t kBegin = 0;
+    struct Quick {
+        V multiplier, bump, right;
+    };
+    LOCKSTEP_WIDE static Quick quick(V m, V shift, V bump) { return {m, bump, vnegq_s32(shift)}; }
+    LOCKSTEP_WIDE static V rescale(V acc, const Quick& q) {
+        const V whole = high_multiply(acc, q.multiplier);
+        return vshlq_s32(vaddq_s32(vsraq_n_s32(whole, whole, 31), q.bump), q.right);
+    }
+    LOCKSTEP_WIDE static void store_both(V a, V b, int8_t* out) { store_two(a, b, out, 2 * kLanes); }
     LOCKSTEP_WIDE static F real(V v) { return vcvtq_f32_s32(v); }
     LOCKSTEP_WIDE static V truncated(F v) { return vcvtq_s32_f32(v); }
     LOCKSTEP_WIDE static F larger_real(F a, F b) { return vmaxq_f32(a, b); }

@@ -6,6 +6,7 @@
 //   widen(q, n, x)  n values as X
 //   spread(q, w)    kLanes words of four int8 weights -> 4 / kTaps vectors of mac()'s words, kLanes words
 //                   times `step` apart
+//   Quick, quick, rescale: the short way of rescaling, see Scales; sums begin with kBegin and their bias
 //   mac, broadcast, high_multiply and the others: as they are used
 //
 // Everything that meets a vector carries LOCKSTEP_TARGET, the set's target attribute: the file's other
@@ -46,13 +47,13 @@ LOCKSTEP_WIDE typename L::V load_some(const int32_t* p, size_t count, int32_t ot
 template <typename L>
 struct Scales {
     using V = typename L::V;
-    V multiplier[2], odd[2];  // odd: what high_multiply_small() takes for its odd lanes
-    V shift[2];               // to the right
-    V bump[2];                // a half and the zero point, before that shift
-    V left[2], exact[2];      // exact: all ones where there is no shift to the right
+    typename L::Quick quick[2];
+    V multiplier[2];
+    V shift[2];           // to the right
+    V left[2], exact[2];  // exact: all ones where there is no shift to the right
     V low, high;
     int32_t zero_point;
-    bool small;   // the short way below is exact
+    bool small;   // the short way is exact
     bool lefts;   // whether any factor is one half or more
     bool clamps;  // whether the output is bounded within int8
 
@@ -70,24 +71,24 @@ struct Scales {
         small = small && !L::any(((bias + kMost) | (kMost - bias)) >> 31) && !L::any(~(s >> 31)) &&
                 !L::any((s - kFarthest) >> 31);
         multiplier[v] = m;
-        odd[v] = L::odd_lanes(m);
         left[v] = L::larger(s, L::all(0));
         shift[v] = L::larger(L::all(0) - s, L::all(0));
         exact[v] = ~(s >> 31);
         lefts |= L::any(exact[v]);
-        bump[v] = L::shift_left(L::all(zero_point), shift[v]) + L::shift_left(L::all(1), shift[v] - 1);
+        quick[v] =
+            L::quick(m, shift[v],
+                     L::shift_left(L::all(zero_point), shift[v]) + L::shift_left(L::all(1), shift[v] - 1));
     }
 };
 
 // requantise() of the lanes' accumulators. A rounding division by 2^n, ties away from zero: one less where
-// it is negative, a half more, shifted. The long way halves n - 1 times before it adds the half.
+// it is negative, a half more, shifted. The short way, L::rescale(), adds the half and the zero point at
+// once; the long way halves n - 1 times before it adds the half.
 template <typename L>
 LOCKSTEP_WIDE typename L::V rescaled(typename L::V acc, const Scales<L>& s, size_t v) {
     using V = typename L::V;
-    if (s.small) {
-        const V whole = L::high_multiply_small(acc, s.multiplier[v], s.odd[v]);
-        return L::add(L::add(whole, whole >> 31), s.bump[v]) >> s.shift[v];
-    }
+    if (s.small) return L::rescale(acc, s.quick[v]);
+    acc = L::subtract(acc, L::all(L::kBegin));
     if (s.lefts) acc = L::shift_left(acc, s.left[v]);
     const V whole = L::high_multiply(acc, s.multiplier[v]), further = L::larger(s.shift[v] - 1, L::all(0));
     V out = ((L::add(whole, whole >> 31) >> further) + 1) >> 1;
@@ -99,6 +100,25 @@ LOCKSTEP_WIDE typename L::V rescaled(typename L::V acc, const Scales<L>& s, size
 template <typename L>
 LOCKSTEP_WIDE typename L::V bounded(typename L::V v, const Scales<L>& s) {
     return s.clamps ? L::smaller(L::larger(v, s.low), s.high) : v;
+}
+
+// All sums of M cells; what is the same for all is asked once.
+template <typename L, int M, int N>
+LOCKSTEP_WIDE void finish(const Scales<L>& scales, typename L::V (&acc)[M][N]) {
+    const Scales<L> s = scales;  // a copy: bytes that are stored might be anything's
+    if (s.small) {
+        LOCKSTEP_UNROLL for (int m = 0; m < M; ++m) {
+            LOCKSTEP_UNROLL for (int n = 0; n < N; ++n) acc[m][n] = L::rescale(acc[m][n], s.quick[n]);
+        }
+    } else {
+        LOCKSTEP_UNROLL for (int m = 0; m < M; ++m) {
+            LOCKSTEP_UNROLL for (int n = 0; n < N; ++n) acc[m][n] = rescaled<L>(acc[m][n], s, size_t(n));
+        }
+    }
+    if (!s.clamps) return;
+    LOCKSTEP_UNROLL for (int m = 0; m < M; ++m) {
+        LOCKSTEP_UNROLL for (int n = 0; n < N; ++n) acc[m][n] = bounded<L>(acc[m][n], s);
+    }
 }
 
 // --- windows ---------------------------------------------------------------------------------------------

@@ -69,31 +69,47 @@ LOCKSTEP_TARGET void run_cells(const Channels<L>& b, const typename L::X* const*
             LOCKSTEP_UNROLL for (int n = 0; n < N; ++n) acc[m][n] = L::mac(acc[m][n], x, weights[n]);
         }
     }
-    // Copies: bytes that are stored might be anything's.
-    const Scales<L> scales = b.scales;
+    finish<L, M, N>(b.scales, acc);
     const size_t count[2] = {b.count[0], b.count[1]};
+    if (N == 2 && count[1] == L::kLanes) {
+        LOCKSTEP_UNROLL for (int m = 0; m < M; ++m) L::store_both(acc[m][0], acc[m][N - 1], out[m]);
+        return;
+    }
     LOCKSTEP_UNROLL for (int m = 0; m < M; ++m) {
-        LOCKSTEP_UNROLL for (int n = 0; n < N; ++n) L::store(
-            bounded<L>(rescaled<L>(acc[m][n], scales, size_t(n)), scales), out[m] + n * L::kLanes, count[n]);
+        LOCKSTEP_UNROLL for (int n = 0; n < N; ++n) L::store(acc[m][n], out[m] + n * L::kLanes, count[n]);
     }
 }
 
 template <typename L, int N>
 LOCKSTEP_TARGET void run_tile(const Channels<L>& b, const typename L::X* input, size_t column_step,
-                              size_t row_step, const Tile& t, int8_t* out, size_t channels,
-                              size_t row_bytes) {
+                              size_t row_step, Tile t, int8_t* out, size_t channels, size_t row_bytes) {
+    if (row_step == size_t(t.columns) * column_step && row_bytes == size_t(t.columns) * channels) {
+        t.columns *= t.rows;  // one row
+        t.rows = 1;
+    }
     constexpr int kCells = L::kCells;
     const typename L::X* cell[kCells];
     int8_t* to[kCells];
     int n = 0;
-    for (int32_t r = 0; r < t.rows; ++r)
-        for (int32_t c = 0; c < t.columns; ++c) {
-            cell[n] = input + size_t(r) * row_step + size_t(c) * column_step;
-            to[n] = out + size_t(r) * row_bytes + size_t(c) * channels;
+    for (int32_t r = 0; r < t.rows; ++r, input += row_step, out += row_bytes) {
+        const typename L::X* from = input;
+        int8_t* y = out;
+        for (int32_t c = 0; c < t.columns; ++c, from += column_step, y += channels) {
+            for (; n == 0 && t.columns - c >= kCells; c += kCells) {
+                LOCKSTEP_UNROLL for (int i = 0; i < kCells; ++i, from += column_step, y += channels) {
+                    cell[i] = from;
+                    to[i] = y;
+                }
+                run_cells<L, kCells, N>(b, cell, to);
+            }
+            if (c == t.columns) break;
+            cell[n] = from;
+            to[n] = y;
             if (++n < kCells) continue;
             run_cells<L, kCells, N>(b, cell, to);
             n = 0;
         }
+    }
     if (n == 0) return;
     // The rest: with its last cell as often as it takes.
     constexpr int kHalf = (kCells + 1) / 2;
@@ -167,7 +183,13 @@ class Conv2d {
         const int32_t y0 = oy * w.stride_h - w.pad_top, x0 = ox * w.stride_w - w.pad_left;
         const Inside columns(x0, t.width, x.dim[2]);
         const size_t first = size_t(columns.first) * ic, last = size_t(columns.last) * ic;
-        for (int32_t row = 0; row < t.height; ++row, to += width) {
+        int32_t row = 0;
+        if (x0 == 0 && t.width == x.dim[2] && y0 >= 0 && y0 < x.dim[1]) {  // whole rows at once
+            row = x.dim[1] - y0 < t.height ? x.dim[1] - y0 : t.height;
+            L::widen(i8(&x) + size_t(y0) * width, size_t(row) * width, to);
+            to += size_t(row) * width;
+        }
+        for (; row < t.height; ++row, to += width) {
             const int32_t iy = y0 + row;
             const bool inside = iy >= 0 && iy < x.dim[1];
             const size_t from = inside ? first : width, end = inside ? last : width;
@@ -194,7 +216,8 @@ class Conv2d {
             runs = 1;
         }
         const bool by_sixteen = WeightLayout(p.layout) == WeightLayout::rows && count == lanes;
-        alignas(64) uint32_t four[4][2 * L::kLanes] = {};
+        alignas(64) uint32_t four[4][2 * L::kLanes];
+        if (count < lanes) memset(four, 0, sizeof four);
         uint32_t* to = b->weights;
         for (size_t r = 0; r < runs; ++r)
             for (size_t k = 0; k < run_taps;) {
@@ -202,6 +225,13 @@ class Conv2d {
                 const size_t tap = r * run_taps + k;
                 if (by_sixteen && run_taps - k >= 16) {
                     fours = 4;
+                    if (L::kTaps == 4) {  // they lie as mac() takes them
+                        for (size_t i = 0; i < lanes; i += 4)
+                            L::turn(a.weights + (o + i) * taps + tap, taps, to + i, lanes);
+                        k += 16;
+                        to += 4 * lanes;
+                        continue;
+                    }
                     for (size_t i = 0; i < lanes; i += 4)
                         L::turn(a.weights + (o + i) * taps + tap, taps, four[0] + i, 2 * L::kLanes);
                 } else {
@@ -219,7 +249,7 @@ class Conv2d {
                 more = L::mac(more, L::broadcast(offset), L::load(b->weights + k * lanes + v * L::kLanes));
             const size_t from = o + v * L::kLanes;
             const V bias = load_some<L>(a.bias + from, b->count[v], 0);
-            b->bias[v] = L::subtract(bias, more);
+            b->bias[v] = L::subtract(L::add(bias, L::all(L::kBegin)), more);
             b->scales.set(v, bias, load_some<L>(a.multiplier + from, b->count[v], 0),
                           load_some<L>(a.shift + from, b->count[v], -1));
         }

@@ -95,8 +95,9 @@ class Depthwise {
         }
         b->scales.bound(*c.output, p.clamp, taps);
         for (size_t v = 0; v < 2; ++v) {
-            b->bias[v] = L::load(bias + v * L::kLanes);
-            b->scales.set(v, b->bias[v], L::load(multiplier + v * L::kLanes), L::load(shift + v * L::kLanes));
+            const V from = L::load(bias + v * L::kLanes);
+            b->bias[v] = L::add(from, L::all(L::kBegin));
+            b->scales.set(v, from, L::load(multiplier + v * L::kLanes), L::load(shift + v * L::kLanes));
         }
     }
 
@@ -162,11 +163,9 @@ class Depthwise {
             LOCKSTEP_UNROLL for (int m = 0; m < M; ++m)
                 L::two_taps(cell[m] + b.at[k], cell[m] + b.at[k + 1], w, acc[m]);
         }
-        const Scales<L> s = b.scales;
+        finish<L, M, 2>(b.scales, acc);
         const size_t count = b.count;
-        LOCKSTEP_UNROLL for (int m = 0; m < M; ++m)
-            L::store_two(bounded<L>(rescaled<L>(acc[m][0], s, 0), s),
-                         bounded<L>(rescaled<L>(acc[m][1], s, 1), s), out[m], count);
+        LOCKSTEP_UNROLL for (int m = 0; m < M; ++m) L::store_two(acc[m][0], acc[m][1], out[m], count);
     }
 
     LOCKSTEP_TARGET static void run_tile(const Block& b, const int16_t* input, const WindowParams& w,
@@ -176,14 +175,17 @@ class Depthwise {
         const int16_t* cell[kCells];
         int8_t* to[kCells];
         int n = 0;
-        for (int32_t r = 0; r < t.rows; ++r)
-            for (int32_t c = 0; c < t.columns; ++c) {
-                cell[n] = input + size_t(r) * row_step + size_t(c) * column_step;
-                to[n] = out + size_t(r) * row_bytes + size_t(c) * oc;
+        for (int32_t r = 0; r < t.rows; ++r, input += row_step, out += row_bytes) {
+            const int16_t* from = input;
+            int8_t* y = out;
+            for (int32_t c = 0; c < t.columns; ++c, from += column_step, y += oc) {
+                cell[n] = from;
+                to[n] = y;
                 if (++n < kCells) continue;
                 run_cells<kCells>(b, cell, to);
                 n = 0;
             }
+        }
         if (n == 0) return;
         for (int i = n; i < kCells; ++i) {  // the rest: with its last cell as often as it takes
             cell[i] = cell[n - 1];

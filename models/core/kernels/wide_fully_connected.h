@@ -42,7 +42,8 @@ class FullyConnected {
             scales.small = small;
             scales.set(0, bias, load_some<L>(a.multiplier + o, count, 0),
                        load_some<L>(a.shift + o, count, -1));
-            L::store(bounded<L>(rescaled<L>(L::add(L::load(sum), bias), scales, 0), scales), y + o, count);
+            const V acc = L::add(L::add(L::load(sum), bias), L::all(L::kBegin));
+            L::store(bounded<L>(rescaled<L>(acc, scales, 0), scales), y + o, count);
         }
         return true;
     }

@@ -82,14 +82,34 @@ struct Lanes8 : Bytes32 {
         return V(_mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_add_epi64(odd, odd), 0xaa));
     }
 
-    LOCKSTEP_WIDE static V odd_lanes(V v) { return V(_mm256_srli_epi64(__m256i(v), 32)); }
-    // The same of |x| < 2^30: (2 x m + 2^31) / 2^32 is the upper half of a product.
-    LOCKSTEP_WIDE static V high_multiply_small(V x, V m, V odd_m) {
-        const __m256i half = _mm256_set1_epi64x(int64_t(1) << 31), twice = __m256i(add(x, x));
-        const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(twice, __m256i(m)), half);
+    // The short way: sums have 2^31 more, which makes them unsigned, and their products with 2 m 2^32 m more.
+    // What is added to those takes that away again and adds the rounding half of the lower word and, to the
+    // upper one, the half of the division and the zero point.
+    static constexpr int32_t kBegin = INT32_MIN;
+    struct Quick {
+        V multiplier, odd, more, odd_more, shift;
+    };
+    LOCKSTEP_WIDE static Quick quick(V m, V shift, V bump) {
+        const __m256i high = __m256i(bump - m - 1), half = _mm256_set1_epi64x(int64_t(1) << 31);
+        const __m256i twice = __m256i(add(m, m));
+        return {V(twice), V(_mm256_srli_epi64(twice, 32)),
+                V(_mm256_or_si256(_mm256_slli_epi64(high, 32), half)),
+                V(_mm256_blend_epi32(half, high, 0xaa)), shift};
+    }
+    LOCKSTEP_WIDE static V rescale(V acc, const Quick& q) {
+        const __m256i x = __m256i(acc);
+        const __m256i even = _mm256_add_epi64(_mm256_mul_epu32(x, __m256i(q.multiplier)), __m256i(q.more));
         const __m256i odd =
-            _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(twice, 32), __m256i(odd_m)), half);
-        return V(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa));
+            _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(x, 32), __m256i(q.odd)), __m256i(q.odd_more));
+        const V v = V(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa));
+        return subtract(v, acc >> 31) >> q.shift;  // one more where the sum is not negative
+    }
+    // Bounded to int8, all of them.
+    LOCKSTEP_WIDE static void store_both(V a, V b, int8_t* out) {
+        const __m256i halves = _mm256_permute4x64_epi64(_mm256_packs_epi32(__m256i(a), __m256i(b)), 0xd8);
+        _mm_storeu_si128(
+            reinterpret_cast<__m128i*>(out),
+            _mm_packs_epi16(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
     }
 
     // Bounded to int8, the first `count`.

@@ -44,13 +44,29 @@ struct Avx512 : Bytes32 {
         const __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(odd_x, odd_m), half);
         return V(_mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31), _mm512_add_epi64(odd, odd)));
     }
-    LOCKSTEP_WIDE static V odd_lanes(V v) { return V(_mm512_srli_epi64(__m512i(v), 32)); }
-    LOCKSTEP_WIDE static V high_multiply_small(V x, V m, V odd_m) {
-        const __m512i half = _mm512_set1_epi64(int64_t(1) << 31), twice = __m512i(add(x, x));
-        const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(twice, __m512i(m)), half);
+    // As of eight lanes (x86.h).
+    static constexpr int32_t kBegin = INT32_MIN;
+    struct Quick {
+        V multiplier, odd, more, odd_more, shift;
+    };
+    LOCKSTEP_WIDE static Quick quick(V m, V shift, V bump) {
+        const __m512i high = __m512i(bump - m - 1), half = _mm512_set1_epi64(int64_t(1) << 31);
+        const __m512i twice = __m512i(add(m, m));
+        return {V(twice), V(_mm512_srli_epi64(twice, 32)),
+                V(_mm512_or_si512(_mm512_slli_epi64(high, 32), half)),
+                V(_mm512_mask_blend_epi32(0xaaaa, half, high)), shift};
+    }
+    LOCKSTEP_WIDE static V rescale(V acc, const Quick& q) {
+        const __m512i x = __m512i(acc);
+        const __m512i even = _mm512_add_epi64(_mm512_mul_epu32(x, __m512i(q.multiplier)), __m512i(q.more));
         const __m512i odd =
-            _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(twice, 32), __m512i(odd_m)), half);
-        return V(_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB));
+            _mm512_add_epi64(_mm512_mul_epu32(_mm512_srli_epi64(x, 32), __m512i(q.odd)), __m512i(q.odd_more));
+        const V v = V(_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB));
+        return subtract(v, acc >> 31) >> q.shift;
+    }
+    LOCKSTEP_WIDE static void store_both(V a, V b, int8_t* out) {
+        store(a, out, kLanes);
+        store(b, out + kLanes, kLanes);
     }
     LOCKSTEP_WIDE static void store(V v, int8_t* out, size_t count) {
         const __m128i bytes = _mm512_cvtsepi32_epi8(__m512i(v));
@@ -63,11 +79,13 @@ struct Avx512 : Bytes32 {
     }
     LOCKSTEP_WIDE static void widen(const int8_t* from, size_t n, uint8_t* to) {
         const __m512i offset = _mm512_set1_epi8(-128);
-        for (size_t i = 0; i < n; i += 64) {
-            const __mmask64 some = n - i < 64 ? (__mmask64(1) << (n - i)) - 1 : ~__mmask64(0);
-            const __m512i v = _mm512_maskz_loadu_epi8(some, from + i);
-            _mm512_mask_storeu_epi8(to + i, some, _mm512_xor_si512(v, offset));
-        }
+        size_t i = 0;
+        for (; i + 64 <= n; i += 64)
+            _mm512_storeu_si512(to + i, _mm512_xor_si512(_mm512_loadu_si512(from + i), offset));
+        if (i == n) return;
+        const __mmask64 some = (__mmask64(1) << (n - i)) - 1;
+        const __m512i v = _mm512_maskz_loadu_epi8(some, from + i);
+        _mm512_mask_storeu_epi8(to + i, some, _mm512_xor_si512(v, offset));
     }
     LOCKSTEP_WIDE static void spread(const uint32_t* four, size_t, uint32_t* to) {
         memcpy(to, four, 4 * kLanes);
@@ -97,6 +115,21 @@ struct Avx512 : Bytes32 {
         if (count == 32) return _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bytes);
         _mm256_mask_storeu_epi8(out, (__mmask32(1) << count) - 1, bytes);
     }
+
+    struct Bytes {
+        using B = __m512i;
+        LOCKSTEP_WIDE static B all(int8_t v) { return _mm512_set1_epi8(v); }
+        LOCKSTEP_WIDE static B load(const int8_t* p) { return _mm512_loadu_si512(p); }
+        LOCKSTEP_WIDE static B input(const int8_t* p) { return _mm512_xor_si512(load(p), all(-128)); }
+        LOCKSTEP_WIDE static void store(B v, int8_t* p) { _mm512_storeu_si512(p, v); }
+        LOCKSTEP_WIDE static B low_bytes(B a, B b) { return _mm512_unpacklo_epi8(a, b); }
+        LOCKSTEP_WIDE static B high_bytes(B a, B b) { return _mm512_unpackhi_epi8(a, b); }
+        LOCKSTEP_WIDE static B low_halves(B a, B b) { return _mm512_unpacklo_epi16(a, b); }
+        LOCKSTEP_WIDE static B high_halves(B a, B b) { return _mm512_unpackhi_epi16(a, b); }
+        LOCKSTEP_WIDE static B packed(V a, V b, V c, V d) {
+            return _mm512_packs_epi16(_mm512_packs_epi32(B(a), B(b)), _mm512_packs_epi32(B(c), B(d)));
+        }
+    };
 
     using E = int8_t;
     static constexpr size_t kRowStep = 64, kPairsStep = 16;

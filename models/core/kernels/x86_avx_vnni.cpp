@@ -36,6 +36,21 @@ struct AvxVnni : Lanes8 {
         memcpy(to, four, 4 * kLanes);
     }
 
+    struct Bytes {
+        using B = __m256i;
+        LOCKSTEP_WIDE static B all(int8_t v) { return _mm256_set1_epi8(v); }
+        LOCKSTEP_WIDE static B load(const int8_t* p) { return load_bytes(p); }
+        LOCKSTEP_WIDE static B input(const int8_t* p) { return _mm256_xor_si256(load(p), all(-128)); }
+        LOCKSTEP_WIDE static void store(B v, int8_t* p) { store_bytes(v, p); }
+        LOCKSTEP_WIDE static B low_bytes(B a, B b) { return _mm256_unpacklo_epi8(a, b); }
+        LOCKSTEP_WIDE static B high_bytes(B a, B b) { return _mm256_unpackhi_epi8(a, b); }
+        LOCKSTEP_WIDE static B low_halves(B a, B b) { return _mm256_unpacklo_epi16(a, b); }
+        LOCKSTEP_WIDE static B high_halves(B a, B b) { return _mm256_unpackhi_epi16(a, b); }
+        LOCKSTEP_WIDE static B packed(V a, V b, V c, V d) {
+            return _mm256_packs_epi16(_mm256_packs_epi32(B(a), B(b)), _mm256_packs_epi32(B(c), B(d)));
+        }
+    };
+
     using E = int8_t;
     static constexpr size_t kRowStep = 32, kPairsStep = 8;
     LOCKSTEP_WIDE static V row_step(V acc, const E* x, const int8_t* w) {
