@@ -4,7 +4,7 @@
 
 Machines: the host's reference and each of its kernel sets that this processor has (AVX-VNNI also where only the
 same instruction of AVX512 is there, in that encoding), Cortex-M3, M4F, M7, M33 and M55 (QEMU system machines, bare), RV32
-(QEMU virt, bare) and AArch64 (QEMU user). Each also runs random layers through its kernels and the plain reference
+(QEMU virt, bare) and AArch64 (QEMU user: with the dot product, and a Cortex-A53, which has none). Each also runs random layers through its kernels and the plain reference
 and compares the bytes. Exit 1 when anything differs; the first differing layer is named."""
 import argparse
 import os
@@ -27,7 +27,8 @@ RV32 = ["riscv64-unknown-elf-g++", "-march=rv32imac", "-mabi=ilp32", "-mcmodel=m
 BOARDS = {"m3": "mps2-an385", "m4f": "mps2-an386", "m7": "mps2-an500", "m33": "mps2-an505",
           "m55": "mps3-an547"}
 HOST_SETS = ["avx2", "avx-vnni", "avx512-vnni"]
-MACHINES = ["host-reference", *HOST_SETS, *BOARDS, "rv32", "aarch64"]
+AARCH64 = {"aarch64": ("max", "neon-dot"), "aarch64-a53": ("cortex-a53", None)}  # processor, the set it must have
+MACHINES = ["host-reference", *HOST_SETS, *BOARDS, "rv32", *AARCH64]
 RV32_LINK = """ENTRY(_start) SECTIONS { . = 0x80000000;
   .text : { *(.start) *(.text*) *(.rodata*) *(.srodata*) } .data : { *(.data*) *(.sdata*) }
   .bss : { *(.sbss*) *(.bss*) *(COMMON) } . = ALIGN(16); . += 0x20000; stack_top = .; }
@@ -110,8 +111,10 @@ def run_machine(machine, plans, cases):
         return run_board(machine, plans, cases)
     if machine == "rv32":
         return run_rv32(plans, cases)
-    if machine == "aarch64":
-        return run("qemu-aarch64", build(machine, ["aarch64-linux-gnu-g++"], [], ["-static"], cases), plans)
+    if machine in AARCH64:
+        processor, kernels = AARCH64[machine]
+        program = build(machine, ["aarch64-linux-gnu-g++"], [], ["-static"], cases)
+        return run("qemu-aarch64", "-cpu", processor, program, plans, *([kernels] if kernels else []))
     if machine == "host-reference":
         return run(build(machine, ["g++", "-DLOCKSTEP_REFERENCE_ONLY"], [], [], cases), plans)
     other_encoding = ["-DLOCKSTEP_AVX_VNNI_AS_AVX512"] if machine == "avx-vnni" and "avx_vnni" not in cpu() else []

@@ -10,9 +10,9 @@ namespace {
 constexpr const Set* kSets[] = {&kAvx512Vnni, &kAvxVnni, &kAvx2};
 }
 #elif defined(__aarch64__)
-extern const Set kNeon;
+extern const Set kNeonDot, kNeon;
 namespace {
-constexpr const Set* kSets[] = {&kNeon};
+constexpr const Set* kSets[] = {&kNeonDot, &kNeon};
 }
 #endif
 
