@@ -3,7 +3,7 @@
 #define LOCKSTEP_TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
 #include "models/core/kernels/neon.h"
 #if defined(__linux__)
-#include <sys/auxv.h>
+extern "C" unsigned long getauxval(unsigned long) noexcept;  // its header is a hosted one
 #endif
 
 namespace lockstep::model::kernels {
@@ -57,8 +57,8 @@ bool supported() {
 #if defined(__ARM_FEATURE_DOTPROD)
     return true;
 #elif defined(__linux__)
-    constexpr unsigned long kDotProduct = 1ul << 20;  // HWCAP_ASIMDDP
-    return (getauxval(AT_HWCAP) & kDotProduct) != 0;
+    constexpr unsigned long kCapabilities = 16, kDotProduct = 1ul << 20;  // AT_HWCAP, HWCAP_ASIMDDP
+    return (getauxval(kCapabilities) & kDotProduct) != 0;
 #else
     return false;
 #endif
