@@ -1,5 +1,6 @@
 #include "models/assemble.h"
 
+#include "models/front.h"
 #include "models/lower.h"
 
 namespace lockstep::model {
@@ -39,12 +40,6 @@ Result<uint16_t> add_network(const Graph& g, uint16_t x, const std::vector<uint1
     return scores;
 }
 
-template <typename T>
-void append(std::vector<uint8_t>* out, const std::vector<T>& values) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(values.data());
-    out->insert(out->end(), bytes, bytes + values.size() * sizeof(T));
-}
-
 }  // namespace
 
 Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit, const std::string& provenance,
@@ -80,37 +75,27 @@ Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit, c
 
 Result<std::vector<uint8_t>> stream_plan(const Graph& g, const Preprocessing& way,
                                          const std::string& provenance, Target target) {
-    if (way.inputs.size() != 1) return fail(ErrorKind::usage, "a network takes one input", way.model);
-    const PreprocessingInput& in = way.inputs[0];
-    const auto channels = uint16_t(in.stream.channels.size());
-    const std::vector<uint16_t> dims = {1, 1, uint16_t(in.stream.window), channels};
+    if (const Status s = check_front(way, way.model); !s) return tl::make_unexpected(s.error());
+    PlanBuilder plan(g.name);
+    const Front x = add_front(way, true, &plan);
     const Value& first = g.values[g.input];
     // The window arrives as [time][channels]; the graph keeps a signal that way, whatever the layout of
     // the file it came from, but a model that wants anything else must say so.
-    const Shape wanted = {1, 1, int32_t(in.stream.window), int32_t(channels)};
-    const bool flat = first.shape.size() == 2 && in.layout == "NTC";
-    if (first.shape != wanted && !(flat && first.elements() == size_t(in.stream.window) * channels))
-        return fail(ErrorKind::usage,
-                    "the model takes " + shape_text(first.shape) + ", the stream gives " +
-                        shape_text(wanted) + " (batch, height, time, channels)",
-                    first.name, "correct /inputs/0/window or the channels in the preprocessing file");
+    const Shape wanted(x.dims.begin(), x.dims.end());
+    const bool flat = first.shape.size() == 2 && (x.dims.size() == 2 || way.inputs[0].layout == "NTC");
+    if (first.shape != wanted && !(flat && first.elements() == x.elements()))
+        return fail(
+            ErrorKind::usage,
+            "the model takes " + shape_text(first.shape) + ", the stream gives " + shape_text(wanted) +
+                (x.dims.size() == 2 ? " (features)" : " (batch, height, time, channels)"),
+            first.name, "correct /inputs/0/window, the channels or the features in the preprocessing file");
     const size_t outputs = g.values[g.output].elements();
     if (outputs != way.score_names.size())
         return fail(ErrorKind::usage,
                     "the model has " + std::to_string(outputs) + " outputs, the preprocessing file names " +
                         std::to_string(way.score_names.size()),
                     g.values[g.output].name);
-    PlanBuilder plan(g.name);
-    uint16_t x = plan.add_input(in.stream);
-    if (in.standardise) {
-        const uint16_t y = plan.add_tensor(ElementType::float32, dims);
-        std::vector<uint8_t> params;
-        append(&params, in.mean);
-        append(&params, in.deviation);
-        plan.add_operator(kOpNormalise, {x}, y, params, "normalise", StageKind::features);
-        x = y;
-    }
-    auto done = add_network(g, x, dims, &plan, target);
+    auto done = add_network(g, x.tensor, x.dims, &plan, target);
     if (!done) return tl::make_unexpected(done.error());
     plan.set_scores(way.score_names, way.score_units, way.is_classifier());
     plan.set_provenance(provenance);

@@ -8,6 +8,7 @@
 
 #include "models/core/ops.h"
 #include "models/core/ops/classical.h"
+#include "models/front.h"
 
 namespace lockstep {
 namespace {
@@ -294,31 +295,31 @@ Result<std::vector<uint8_t>> assemble(const json& j, const std::optional<Preproc
 
     const std::string own = j.value("model", "classical");
     PlanBuilder plan(!name.empty() ? name : own);
-    PlanInput input;
-    input.kind = "raw";
-    const size_t channels = features <= kMaxChannels ? features : 1;
-    input.window = input.hop = uint32_t(features / channels);
-    for (size_t c = 0; c < channels; ++c)
-        input.channels.push_back({"x" + std::to_string(c), "float32"});
-    if (way) input = way->inputs.at(0).stream;
-    const size_t width = input.channels.size();
-    if (size_t(input.window) * width != features)
-        throw Misfit{"/features",
-                     "the stream's windows have " + std::to_string(size_t(input.window) * width)};
-    const std::vector<uint16_t> dims = {1, 1, uint16_t(input.window), uint16_t(width)};
-    uint16_t x = plan.add_input(input);
-    std::vector<double> mean, deviation;
-    if (j.contains("standardise")) {
-        mean = numbers(j["standardise"], "mean", "/standardise");
-        deviation = numbers(j["standardise"], "std", "/standardise");
-    } else if (way && way->inputs[0].standardise) {
-        mean.assign(way->inputs[0].mean.begin(), way->inputs[0].mean.end());
-        deviation.assign(way->inputs[0].deviation.begin(), way->inputs[0].deviation.end());
+    const bool standardise = j.contains("standardise");
+    uint16_t x = 0;
+    std::vector<uint16_t> dims;
+    if (way) {
+        const Front front = add_front(*way, !standardise, &plan);
+        if (front.elements() != features)
+            throw Misfit{"/features", "what the stream gives has " + std::to_string(front.elements())};
+        x = front.tensor;
+        dims = front.dims;
+    } else {
+        PlanInput input;
+        input.kind = "raw";
+        const size_t channels = features <= kMaxChannels ? features : 1;
+        input.window = input.hop = uint32_t(features / channels);
+        for (size_t c = 0; c < channels; ++c)
+            input.channels.push_back({"x" + std::to_string(c), "float32"});
+        x = plan.add_input(input);
+        dims = {1, 1, uint16_t(input.window), uint16_t(channels)};
     }
-    if (!mean.empty()) {
-        if (mean.size() != width || deviation.size() != width)
-            throw Misfit{"/standardise",
-                         "needs a mean and std for each of " + std::to_string(width) + " channels"};
+    if (standardise) {
+        const std::vector<double> mean = numbers(j["standardise"], "mean", "/standardise"),
+                                  deviation = numbers(j["standardise"], "std", "/standardise");
+        if (mean.size() != dims.back() || deviation.size() != dims.back())
+            throw Misfit{"/standardise", "needs a mean and std for each of " + std::to_string(dims.back()) +
+                                             (dims.size() == 2 ? " features" : " channels")};
         std::vector<uint8_t> params;
         append(&params, mean);
         append(&params, deviation);

@@ -11,6 +11,7 @@
 #include "models/assemble.h"
 #include "models/classical.h"
 #include "models/feed.h"
+#include "models/front.h"
 #include "models/onnx_classical.h"
 #include "models/onnx_import.h"
 #include "models/plan_file.h"
@@ -79,9 +80,8 @@ Result<std::vector<uint8_t>> convert_classical(const ConvertRequest& request,
     if (!request.preprocessing.empty()) {
         auto parsed = read_preprocessing(request.preprocessing);
         if (!parsed) return tl::make_unexpected(parsed.error());
-        if (parsed->inputs.size() != 1)
-            return fail(ErrorKind::usage, "a classical model takes one input",
-                        request.preprocessing + ": /inputs");
+        if (const Status s = check_front(*parsed, request.preprocessing); !s)
+            return tl::make_unexpected(s.error());
         way = std::move(*parsed);
     }
     nlohmann::json provenance = source_provenance(request);
@@ -145,12 +145,40 @@ void normalise(const PreprocessingInput& in, WindowSet* set) {
         set->values[i] = (set->values[i] - in.mean[i % channels]) / in.deviation[i % channels];
 }
 
+// Windows of a stream, seen through the plan's resampling, features and normalisation.
+Status take_front(const Preprocessing& way, WindowSet* set) {
+    if (!set->time_first) return {};  // NumPy files hold what the network takes
+    const PreprocessingInput& in = way.inputs[0];
+    if (!in.resample && in.features.empty()) {
+        normalise(in, set);
+        return {};
+    }
+    if (way.inputs.size() != 1)
+        return fail(ErrorKind::usage, "the model takes features of several streams, these are windows of one",
+                    set->source, "calibrate with NumPy rows of the features, as the network takes them");
+    const auto blob = front_plan(way);
+    if (!blob) return tl::make_unexpected(blob.error());
+    const auto plan = plan_from_bytes(*blob);
+    if (!plan) return tl::make_unexpected(plan.error());
+    auto windows = arranged(*set, {in.stream.window, in.stream.channels.size(), false});
+    if (!windows) return tl::make_unexpected(windows.error());
+    const auto scored = score(*plan, *windows);
+    if (!scored) return tl::make_unexpected(scored.error());
+    set->values.clear();
+    for (const std::vector<float>& row : scored->network_input)
+        set->values.insert(set->values.end(), row.begin(), row.end());
+    set->time_first = in.features.empty();
+    set->shape.assign(in.dims.begin() + (set->time_first ? 2 : 1), in.dims.end());
+    return {};
+}
+
 // A network that takes [time, channels] as ONNX has it is kept the other way round here: turn the
 // stream's windows before it.
 void take_time_first(Graph* graph, const PreprocessingInput& in) {
     Graph& g = *graph;
     const Shape kept = g.values[g.input].shape;
-    const auto time = int32_t(in.stream.window), channels = int32_t(in.stream.channels.size());
+    if (in.dims.size() != 4) return;
+    const auto time = int32_t(in.dims[2]), channels = int32_t(in.dims[3]);
     if (in.layout != "NTC" || kept != Shape{1, 1, channels, time}) return;
     model::Node turn;
     turn.kind = model::NodeKind::transpose;
@@ -178,8 +206,8 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
     if (!request.preprocessing.empty()) {
         auto parsed = read_preprocessing(request.preprocessing);
         if (!parsed) return tl::make_unexpected(parsed.error());
-        if (parsed->inputs.size() != 1)
-            return fail(ErrorKind::usage, "a network takes one input", request.preprocessing + ": /inputs");
+        if (const Status s = check_front(*parsed, request.preprocessing); !s)
+            return tl::make_unexpected(s.error());
         way = std::move(*parsed);
     }
     graph->name = !request.name.empty() ? request.name
@@ -198,7 +226,8 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
             return fail(
                 ErrorKind::usage, "the model filters its stream, the dataset holds windows cut before that",
                 (*set)->source, "calibrate with a session, or with NumPy windows as the network takes them");
-        if (way) normalise(way->inputs[0], &**set);
+        if (way)
+            if (const Status s = take_front(*way, &**set); !s) return tl::make_unexpected(s.error());
         auto kept = arranged(**set, order_of(*graph, !flat && !(way && way->inputs[0].layout == "NTC")));
         if (!kept) return tl::make_unexpected(kept.error());
         windows = std::move(*kept);

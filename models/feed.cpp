@@ -62,8 +62,10 @@ Result<Scored> score(const PlanPtr& plan, const Windows& windows) {
         out.values.insert(out.values.end(), row.begin(), row.end());
         std::vector<float> in = w;
         for (const StageTensor& s : *stages)
-            if (s.kind == model::StageKind::features && s.bytes.size() == w.size() * sizeof(float))
+            if (s.kind == model::StageKind::features) {
+                in.resize(s.bytes.size() / sizeof(float));
                 memcpy(in.data(), s.bytes.data(), s.bytes.size());
+            }
         out.network_input.push_back(std::move(in));
     }
     return out;

@@ -27,7 +27,7 @@ Result<Windows> arranged(const WindowSet& set, const InputOrder& order);
 struct Scored {
     size_t scores = 0;          // a window
     std::vector<float> values;  // [windows][scores]
-    Windows network_input;      // after the plan's normalisation, in real units
+    Windows network_input;      // after the plan's features and normalisation
 };
 // A plan's scores of windows that passed its filters already.
 Result<Scored> score(const PlanPtr& plan, const Windows& windows);

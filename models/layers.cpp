@@ -4,6 +4,7 @@
 
 #include "models/core/ops.h"
 #include "models/core/ops/classical.h"
+#include "models/core/ops/features.h"
 #include "models/core/ops/params.h"
 #include "models/core/ops/recurrent.h"
 #include "models/core/plan_format.h"
@@ -79,6 +80,14 @@ const char* operator_name(uint16_t code) {
             return "gru";
         case kOpLstm:
             return "lstm";
+        case kOpBandPower:
+            return "band power";
+        case kOpResample:
+            return "resample";
+        case kOpHeartRate:
+            return "heart rate";
+        case kOpSkinConductance:
+            return "skin conductance";
         case kOpVitals:
             return "vitals";
         case kOpTrees:

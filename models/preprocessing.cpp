@@ -3,66 +3,14 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "models/core/plan_format.h"
+#include "models/json_fields.h"
 
 namespace lockstep {
 namespace {
 
-using nlohmann::json;
-
-// Thrown and caught within this file only: nlohmann's own errors take the same way.
-struct Misfit {
-    std::string pointer;
-    std::string what;
-};
-
-const json& at(const json& j, const char* key, const std::string& pointer) {
-    const auto it = j.is_object() ? j.find(key) : j.end();
-    if (!j.is_object() || it == j.end()) throw Misfit{pointer + "/" + key, "missing"};
-    return *it;
-}
-
-std::string text(const json& j, const char* key, const std::string& pointer) {
-    const json& v = at(j, key, pointer);
-    if (!v.is_string()) throw Misfit{pointer + "/" + key, "not a text"};
-    return v.get<std::string>();
-}
-
-uint32_t natural(const json& j, const char* key, const std::string& pointer, uint32_t low, uint32_t high) {
-    const json& v = at(j, key, pointer);
-    if (!v.is_number_unsigned() || v.get<uint64_t>() < low || v.get<uint64_t>() > high)
-        throw Misfit{pointer + "/" + key,
-                     "not a whole number from " + std::to_string(low) + " to " + std::to_string(high)};
-    return v.get<uint32_t>();
-}
-
-float number(const json& v, const std::string& pointer) {
-    if (!v.is_number() || !std::isfinite(v.get<float>())) throw Misfit{pointer, "not a finite number"};
-    return v.get<float>();
-}
-
-std::vector<float> numbers(const json& j, const char* key, const std::string& pointer, size_t count) {
-    const json& v = at(j, key, pointer);
-    if (!v.is_array() || v.size() != count)
-        throw Misfit{pointer + "/" + key, "not a list of " + std::to_string(count) + " numbers"};
-    std::vector<float> out;
-    for (size_t i = 0; i < v.size(); ++i)
-        out.push_back(number(v[i], pointer + "/" + key + "/" + std::to_string(i)));
-    return out;
-}
-
-std::vector<std::string> texts(const json& j, const char* key, const std::string& pointer) {
-    const json& v = at(j, key, pointer);
-    if (!v.is_array() || v.empty()) throw Misfit{pointer + "/" + key, "not a list of texts"};
-    std::vector<std::string> out;
-    for (const json& item : v) {
-        if (!item.is_string()) throw Misfit{pointer + "/" + key, "not a list of texts"};
-        out.push_back(item.get<std::string>());
-    }
-    return out;
-}
+using namespace fields;
 
 // A rate as an exact fraction with at most three decimals: 62.5 Hz is 125/2.
 void set_rate(const json& stream, const std::string& pointer, PlanInput* in) {
@@ -84,16 +32,31 @@ void set_rate(const json& stream, const std::string& pointer, PlanInput* in) {
     in->rate_den /= a;
 }
 
-void set_filter(const json& filter, const std::string& pointer, PlanInput* in) {
-    if (filter.is_null()) return;
-    if (text(filter, "form", pointer) != "df2t") throw Misfit{pointer + "/form", "only \"df2t\" is known"};
-    if (text(filter, "arithmetic", pointer) != "float32")
-        throw Misfit{pointer + "/arithmetic", "only \"float32\" is known"};
-    const json& sos = at(filter, "sos", pointer);
+// A second-order notch, 3 dB deep at hz -+ hz / 2q; designed in double.
+std::array<float, 5> notch(double hz, double q, double rate) {
+    const double w = 2 * 3.14159265358979323846 * hz / rate;
+    const double gain = 1 / (1 + std::tan(w / (2 * q))), middle = -2 * std::cos(w) * gain;
+    return {float(gain), float(middle), float(gain), float(middle), float(2 * gain - 1)};
+}
+
+void set_notches(const json& list, const std::string& pointer, PlanInput* in) {
+    if (!list.is_array() || list.empty()) throw Misfit{pointer, "not a list of notches"};
+    const double rate = double(in->rate_num) / in->rate_den;
+    for (size_t i = 0; i < list.size(); ++i) {
+        const std::string here = pointer + "/" + std::to_string(i);
+        const double hz = positive(list[i], "hz", here);
+        if (hz >= rate / 2) throw Misfit{here + "/hz", "not below half the rate"};
+        const double q = positive(list[i], "q", here, 30);
+        if (hz / q >= rate / 2) throw Misfit{here + "/q", "too wide"};
+        in->sections.push_back(notch(hz, q, rate));
+    }
+}
+
+void set_sections(const json& sos, const std::string& pointer, PlanInput* in) {
     if (!sos.is_array() || sos.empty() || sos.size() > model::kMaxSections)
-        throw Misfit{pointer + "/sos", "not a list of 1 to 16 sections"};
+        throw Misfit{pointer, "not a list of 1 to 16 sections"};
     for (size_t i = 0; i < sos.size(); ++i) {
-        const std::string section = pointer + "/sos/" + std::to_string(i);
+        const std::string section = pointer + "/" + std::to_string(i);
         if (!sos[i].is_array() || sos[i].size() != 6)
             throw Misfit{section, "not six numbers b0 b1 b2 1 a1 a2"};
         float c[6];
@@ -102,8 +65,33 @@ void set_filter(const json& filter, const std::string& pointer, PlanInput* in) {
         if (c[3] != 1) throw Misfit{section + "/3", "a0 is not 1"};
         in->sections.push_back({c[0], c[1], c[2], c[4], c[5]});
     }
+}
+
+void set_filter(const json& filter, const std::string& pointer, PlanInput* in) {
+    if (filter.is_null()) return;
+    if (text(filter, "form", pointer) != "df2t") throw Misfit{pointer + "/form", "only \"df2t\" is known"};
+    if (text(filter, "arithmetic", pointer) != "float32")
+        throw Misfit{pointer + "/arithmetic", "only \"float32\" is known"};
+    const bool notched = filter.contains("notch");
+    if (notched) set_notches(filter["notch"], pointer + "/notch", in);
+    if (!notched || filter.contains("sos")) set_sections(at(filter, "sos", pointer), pointer + "/sos", in);
+    if (in->sections.size() > model::kMaxSections) throw Misfit{pointer, "more than 16 sections"};
     in->reset_period = natural(filter, "reset_period", pointer, 1, model::kMaxPeriod);
     in->warmup = natural(filter, "warm_up", pointer, 0, in->reset_period);
+}
+
+// What stands between the window and the model.
+void set_stages(const json& j, const std::string& pointer, PreprocessingInput* in) {
+    FrontSignal signal = {in->stream.kind, in->stream.window, uint32_t(in->stream.channels.size()),
+                          double(in->stream.rate_num) / in->stream.rate_den};
+    if (j.contains("resample")) in->resample = resample_stage(j["resample"], pointer + "/resample", &signal);
+    in->dims = {1, 1, uint16_t(signal.length), uint16_t(signal.channels)};
+    if (!j.contains("features")) return;
+    in->features = feature_stages(j["features"], pointer + "/features", signal);
+    size_t count = 0;
+    for (const FrontStage& stage : in->features)
+        count += stage.dims[1];
+    in->dims = {1, uint16_t(count)};
 }
 
 PreprocessingInput parse_input(const json& j, const std::string& pointer, bool primary) {
@@ -133,13 +121,14 @@ PreprocessingInput parse_input(const json& j, const std::string& pointer, bool p
     const json& window = at(j, "window", pointer);
     in.stream.window = natural(window, "length", pointer + "/window", 1, 65535);
     if (primary) in.stream.hop = natural(window, "hop", pointer + "/window", 1, model::kMaxPeriod);
+    set_stages(j, pointer, &in);
     const std::string n = pointer + "/normalise";
     const json& normalise = at(j, "normalise", pointer);
     const std::string kind = text(normalise, "kind", n);
     if (kind == "standardise") {
         in.standardise = true;
-        in.mean = numbers(normalise, "mean", n, in.stream.channels.size());
-        in.deviation = numbers(normalise, "std", n, in.stream.channels.size());
+        in.mean = numbers(normalise, "mean", n, in.dims.back());
+        in.deviation = numbers(normalise, "std", n, in.dims.back());
         for (const float v : in.deviation)
             if (!(v > 0)) throw Misfit{n + "/std", "not above 0"};
     } else if (kind != "none") {

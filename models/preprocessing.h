@@ -1,13 +1,15 @@
 // The input way of a model: the JSON file "lockstep-preprocessing", version 1, that stands beside an
-// ONNX model or, with an `operator` block, is a whole model. Streams, filters, windows, normalisation
-// and the names of the outputs (docs/model_format.md).
+// ONNX model or, with an `operator` block, is a whole model. Streams, filters, windows, features,
+// normalisation and the names of the outputs (docs/model_format.md).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "acquisition/error.h"
+#include "models/feature_stages.h"
 #include "models/plan_writer.h"
 
 namespace lockstep {
@@ -17,7 +19,10 @@ struct PreprocessingInput {
     std::vector<int64_t> shape;  // as the model wants it, {1, 6, 100}
     std::string layout;          // "NCT" or "NTC"
     PlanInput stream;            // kind, rate, channels, window, hop, filter
-    bool standardise = false;    // (x - mean) / std per channel
+    std::optional<FrontStage> resample;
+    std::vector<FrontStage> features;  // of the (resampled) window, side by side; empty: the window itself
+    std::vector<uint16_t> dims;        // what a model gets: {1, 1, time, channels}, or {1, features}
+    bool standardise = false;          // (x - mean) / std per channel or feature
     std::vector<float> mean;
     std::vector<float> deviation;
 };

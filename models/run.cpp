@@ -25,10 +25,14 @@ class Engine {
         if (code != Code::ok)
             return fail(ErrorKind::usage, std::string("this plan cannot run here: ") + code_name(code),
                         plan->path, "convert the model again with this version");
+        return {};
+    }
+    // For what feeds tensors from files.
+    Status bind_one_input(const PlanPtr& plan) {
         if (plan->plan.inputs() != 1)
             return fail(ErrorKind::usage, "the plan has several inputs", plan->path,
                         "feed it a session instead");
-        return {};
+        return bind(plan);
     }
     const std::string& path() const { return plan_->path; }
 
@@ -90,7 +94,7 @@ model::ElementType raw_type(const model::Plan& plan) {
 
 Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs) {
     Engine engine;
-    if (const Status s = engine.bind(plan); !s) return tl::make_unexpected(s.error());
+    if (const Status s = engine.bind_one_input(plan); !s) return tl::make_unexpected(s.error());
     const model::Tensor& in = engine.input();
     const bool int8 = raw_type(plan->plan) == ElementType::int8;
     const auto quant = quantised_input(plan->plan);
@@ -130,7 +134,7 @@ StageRunner::~StageRunner() = default;
 
 Result<std::unique_ptr<StageRunner>> StageRunner::make(const PlanPtr& plan) {
     auto machine = std::make_unique<Machine>();
-    if (const Status s = machine->bind(plan); !s) return tl::make_unexpected(s.error());
+    if (const Status s = machine->bind_one_input(plan); !s) return tl::make_unexpected(s.error());
     return std::unique_ptr<StageRunner>(new StageRunner(std::move(machine)));
 }
 

@@ -1,6 +1,7 @@
 #include "models/core/ops.h"
 
 #include "models/core/ops/classical.h"
+#include "models/core/ops/features.h"
 #include "models/core/ops/params.h"
 #include "models/core/ops/recurrent.h"
 
@@ -30,6 +31,10 @@ const Operator* const kTable[] = {
     &kGru,
     &kLstm,
     &kVitals,
+    &kBandPower,
+    &kResample,
+    &kHeartRate,
+    &kSkinConductance,
     &kTrees,
     &kVectors,
 };

@@ -7,6 +7,7 @@
 #include "dsp/base/crc32c.h"
 #include "models/core/kernels/kernels.h"
 #include "models/core/ops/check.h"
+#include "models/core/ops/features.h"
 #include "models/core/ops/recurrent.h"
 
 namespace lockstep::model::parity {
@@ -35,7 +36,7 @@ class Cases {
     Result run(uint32_t wanted) {
         random_ = Random();  // a bare machine may not have run constructors
         while (result_.cases < wanted) {
-            const uint32_t kind = random_.next() % 7;
+            const uint32_t kind = random_.next() % 8;
             if (kind == 0)
                 convolution(kConv2d, reference_conv2d, false);
             else if (kind == 1)
@@ -48,8 +49,10 @@ class Cases {
                 pool(kAveragePool, reference_average_pool);
             else if (kind == 5)
                 quantise();
-            else
+            else if (kind == 6)
                 recurrent();
+            else
+                feature();
         }
         return result_;
     }
@@ -201,6 +204,54 @@ class Cases {
         memcpy(params_, &p, sizeof p);
         const size_t bytes = sizeof p + 24 * rows + weights;
         compare(gru ? kGru : kLstm, gru ? eval_gru : eval_lstm, x, y, bytes);
+    }
+
+    // Float arithmetic, the same source everywhere: the hash tells machines apart.
+    void feature() {
+        const int32_t kind = random_.in(0, 3), n = random_.in(30, 120),
+                      channels = kind < 2 ? random_.in(1, 4) : 1;
+        Tensor x = tensor(1, n, channels, input_), y = tensor(1, 1, 1, output_);
+        x.type = y.type = ElementType::float32;
+        auto* numbers = reinterpret_cast<float*>(params_ + 16);
+        if (kind == 0) {
+            const BandPowerParams p = {uint32_t(random_.in(8, n)), uint32_t(random_.in(5, 40)), 2,
+                                       uint32_t(random_.in(0, 3))};
+            const Band bands[] = {{0, p.segment / 4, 0.01f}, {p.segment / 3, p.segment / 2, 0.02f}};
+            for (size_t i = 0; i < 3 * p.segment; ++i)
+                numbers[i] = float(random_.in(-1000, 1000)) / 999;
+            memcpy(params_, &p, sizeof p);
+            memcpy(numbers + 3 * p.segment, bands, sizeof bands);
+            y.dim[3] = uint16_t(2 * channels);
+            values(kBandPower, x, y, sizeof p + 12 * p.segment + sizeof bands);
+        } else if (kind == 1) {
+            const ResampleParams p = {uint32_t(random_.in(1, 5)), uint32_t(random_.in(1, 5)),
+                                      uint32_t(random_.in(1, 29)), 0};
+            for (size_t i = 0; i < p.count; ++i)
+                numbers[i] = float(random_.in(-1000, 1000)) / 999;
+            memcpy(params_, &p, sizeof p);
+            y.dim[2] = uint16_t(resampled_length(uint32_t(n), p));
+            y.dim[3] = x.dim[3];
+            values(kResample, x, y, sizeof p + 4 * p.count);
+        } else if (kind == 2) {
+            const HeartRateParams p = {1, 2, uint32_t(n) / 3, 0.75f, 0.6f, 0.65f, 1.35f, 6000};
+            memcpy(params_, &p, sizeof p);
+            y.dim[3] = 2;
+            values(kHeartRate, x, y, sizeof p);
+        } else {
+            const SkinConductanceParams p = {500, 250, 40, 9000, 32, 6, uint32_t(random_.in(1, 40)), 0};
+            memcpy(params_, &p, sizeof p);
+            y.dim[3] = 4;
+            values(kSkinConductance, x, y, sizeof p);
+        }
+    }
+
+    void values(const Operator& op, const Tensor& x, Tensor& y, size_t bytes) {
+        prepared(op, op.eval, x, y, bytes, [&] {
+            for (size_t i = 0; i < x.elements(); ++i) {
+                const float v = float(random_.in(-100000, 100000)) / 77;
+                memcpy(input_ + 4 * i, &v, 4);
+            }
+        });
     }
 
     static bool taken(uint16_t code, const OperatorContext& c) {

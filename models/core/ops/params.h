@@ -130,7 +130,7 @@ struct MulParams {
     ClampParams clamp;
 };
 
-// Axis 0 to 3; inputs have the output's scale.
+// Axis 0 to 3; int8, inputs have the output's scale, or float32.
 struct ConcatParams {
     int32_t axis;
     int32_t reserved[3];

@@ -82,20 +82,22 @@ namespace {
 
 // ConcatParams: 1 to 4 inputs along one axis.
 Code prepare_concat(const OperatorContext& c) {
-    if (c.input_count < 1 || c.input_count > kMaxOperatorInputs) return Code::invalid;
-    const Code code = check_int8<ConcatParams>(c, c.input_count);
-    if (code != Code::ok) return code;
+    if (c.input_count < 1 || c.input_count > kMaxOperatorInputs || c.output == nullptr) return Code::invalid;
+    if (c.params.size() < sizeof(ConcatParams)) return Code::invalid;
     const int32_t axis = header<ConcatParams>(c).axis;
     if (axis < 0 || axis > 3) return Code::out_of_range;
+    const Tensor& y = *c.output;
+    if (!int8_tensor(y) && y.type != ElementType::float32) return Code::invalid;
     size_t along = 0;
     for (uint8_t i = 0; i < c.input_count; ++i) {
+        if (c.input[i] == nullptr) return Code::invalid;
         const Tensor& x = *c.input[i];
-        if (!same_quantisation(x, *c.output)) return Code::invalid;
+        if (x.type != y.type || !same_quantisation(x, y)) return Code::invalid;
         for (int d = 0; d < 4; ++d)
-            if (d != axis && x.dim[d] != c.output->dim[d]) return Code::invalid;
+            if (d != axis && x.dim[d] != y.dim[d]) return Code::invalid;
         along += x.dim[axis];
     }
-    return along == c.output->dim[axis] ? Code::ok : Code::invalid;
+    return along == y.dim[axis] ? Code::ok : Code::invalid;
 }
 
 }  // namespace
@@ -104,11 +106,11 @@ void eval_concat(const OperatorContext& c) {
     size_t outer = 1;
     for (int d = 0; d < axis; ++d)
         outer *= c.output->dim[d];
-    int8_t* out = i8_out(c.output);
+    auto* out = static_cast<uint8_t*>(c.output->data);
     for (size_t a = 0; a < outer; ++a)
         for (uint8_t i = 0; i < c.input_count; ++i) {
-            const size_t run = c.input[i]->elements() / outer;
-            memcpy(out, i8(c.input[i]) + a * run, run);
+            const size_t run = c.input[i]->bytes() / outer;
+            memcpy(out, static_cast<const uint8_t*>(c.input[i]->data) + a * run, run);
             out += run;
         }
 }
