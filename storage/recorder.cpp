@@ -4,17 +4,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <deque>
-#include <iterator>
 #include <map>
 #include <mutex>
 #include <thread>
 
 #include "storage/event_codec.h"
+#include "storage/inbox.h"
 #include "storage/journal.h"
 #include "storage/repair.h"
 #include "storage/session_file.h"
@@ -23,12 +23,15 @@ namespace lockstep::storage {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// Handed over at most 100 ms before: with room for a busy machine to be late.
-constexpr auto kWriteEvery = std::chrono::milliseconds(65);
-// A power cut takes at most a second: what waits for the next sync, and the time that sync needs.
-constexpr auto kSyncEvery = std::chrono::milliseconds(500);
-// Of them; the file has time, and many events at once cost less than each as it comes.
-constexpr int kBuildTicks = 10;
+// Handed over at most 100 ms before: with room for a busy machine to be late. Every time costs as much as
+// what is written: a sleeping thread's memory is cold.
+constexpr auto kWriteEvery = std::chrono::milliseconds(84);
+// A power cut takes at most a second of what was handed over: what waits to be written, what waits for the
+// next sync, and the time that sync needs, for which a disk that was slow of late gets more.
+constexpr auto kAtRisk = std::chrono::milliseconds(950);
+constexpr auto kSyncAtLeastEvery = std::chrono::milliseconds(750), kSyncAtMostEvery = 2 * kWriteEvery;
+// The file has time, and many events at once cost less than each as it comes.
+constexpr auto kBuildEvery = std::chrono::seconds(5);
 constexpr size_t kBuildEvents = 1000;
 constexpr size_t kBatchBytes = 4u << 20;  // taken from the queue at once
 constexpr uint64_t kEndSlack = 1u << 20;  // kept for the file beyond what its end takes
@@ -80,22 +83,18 @@ class Recorder : public SessionWriter {
     }
 
     void append(Event event) override {
+        if (stopping_) return;
         const size_t bytes = event_bytes(event);
-        size_t before = 0;
-        {
-            const std::lock_guard<std::mutex> held(mutex_);
-            if (stopping_) return;
-            const auto* block = std::get_if<std::shared_ptr<const Block>>(&event);
+        if (const auto* block = std::get_if<std::shared_ptr<const Block>>(&event)) {
             // Only samples are ever given up; labels, predictions and facts are small and always kept.
-            if (block != nullptr && queued_bytes_ + bytes > limits_.queue_bytes) {
+            if (queued_bytes_ + bytes > limits_.queue_bytes) {
                 lose(**block);
                 return;
             }
-            if (block != nullptr) report_lost((*block)->stream);
-            queue_.push_back(std::move(event));
-            before = queued_bytes_;
-            queued_bytes_ += bytes;
+            if (any_lost_) report_lost((*block)->stream);
         }
+        const size_t before = queued_bytes_.fetch_add(bytes);
+        inbox_.push(std::move(event), bytes);
         // The thread wakes by itself in time; only a batch's worth is reason to wake it early.
         if (before <= kBatchBytes && before + bytes > kBatchBytes) wake_.wake();
     }
@@ -157,8 +156,9 @@ class Recorder : public SessionWriter {
     }
 
   private:
-    // REQUIRES: mutex_.
     void lose(const Block& block) {
+        const std::lock_guard<std::mutex> held(mutex_);
+        any_lost_ = true;
         ++statistics_.dropped_events;
         statistics_.warning = "the disk is too slow: samples are being lost";
         auto& lost = lost_[block.stream];
@@ -170,21 +170,29 @@ class Recorder : public SessionWriter {
                 {block.stream, block.segment, block.first, block.count, GapCause::host, block.host_ns});
     }
     void report_lost(int stream) {
+        const std::lock_guard<std::mutex> held(mutex_);
         const auto found = lost_.find(stream);
         if (found == lost_.end()) return;
-        for (const Gap& gap : found->second)
-            queue_.emplace_back(gap);
+        for (const Gap& gap : found->second) {
+            const size_t bytes = event_bytes(gap);
+            queued_bytes_ += bytes;
+            inbox_.push(gap, bytes);
+        }
         lost_.erase(found);
+        any_lost_ = !lost_.empty();
     }
 
     void stop_thread() {
-        {
-            const std::lock_guard<std::mutex> held(mutex_);
-            if (!stopping_) {
-                stopping_ = true;
-                while (!lost_.empty())
-                    report_lost(lost_.begin()->first);
+        if (!stopping_) {
+            std::vector<int> streams;
+            {
+                const std::lock_guard<std::mutex> held(mutex_);
+                for (const auto& [stream, gaps] : lost_)
+                    streams.push_back(stream);
             }
+            for (const int stream : streams)
+                report_lost(stream);
+            stopping_ = true;
         }
         wake_.wake();
         if (thread_.joinable()) thread_.join();
@@ -208,9 +216,17 @@ class Recorder : public SessionWriter {
             if (!sync_wanted_) return;
             sync_wanted_ = false;
             held.unlock();
+            const auto began = Clock::now();
             if (auto ok = journal_->sync(); !ok) alarm(ok.error());
+            const Clock::duration took = Clock::now() - began, before = sync_took_;
+            sync_took_ = std::max(took, before - before / 16);  // slow once is slow again, for a while
             held.lock();
         }
+    }
+
+    Clock::duration sync_every() const {
+        const Clock::duration left = kAtRisk - kWriteEvery - 3 * sync_took_.load();
+        return std::clamp<Clock::duration>(left, kSyncAtMostEvery, kSyncAtLeastEvery);
     }
 
     void alarm(Error error) {
@@ -228,25 +244,17 @@ class Recorder : public SessionWriter {
 
     // --- the journal's thread ---
     void run() {
-        std::deque<Event> batch;
-        auto synced = Clock::now();
+        Chain batch;
+        auto synced = Clock::now(), built = synced;
         bool dirty = false;
-        int ticks = 0;
         for (;;) {
-            bool last = false;
-            size_t bytes = 0;
             wake_.wait(kWriteEvery);
-            {
-                const std::lock_guard<std::mutex> held(mutex_);
-                last = stopping_;
-                // While the disk refuses, events wait in the queue, whose bound counts what is lost.
-                if (journal_->buffered() == 0 || last) {
-                    batch.swap(queue_);
-                    std::swap(bytes, queued_bytes_);
-                }
-            }
-            for (const Event& event : batch)
-                journal_->add(event);
+            const bool last = stopping_;
+            // While the disk refuses, events wait in the inbox, whose bound counts what is lost.
+            if (journal_->buffered() == 0 || last) batch = inbox_.take();
+            for (const Entry* entry = batch.first(); entry != nullptr; entry = entry->next)
+                journal_->add(entry->event);
+            queued_bytes_ -= batch.bytes();
             if (last) journal_->add(RecordKind::end, {});
             const bool wrote = journal_->buffered() != 0;
             if (auto ok = journal_->flush(); ok) {
@@ -255,11 +263,13 @@ class Recorder : public SessionWriter {
                 on_full(ok.error());
             }
             if (journal_->short_of_space()) on_short();
-            const bool tick = last || Clock::now() - synced >= kSyncEvery;
-            ticks += tick ? 1 : 0;
-            hand_on(&batch, bytes, last || (tick && ticks % kBuildTicks == 0));
+            const auto now = Clock::now();
+            const bool tick = last || now - synced + kWriteEvery > sync_every();
+            const bool build = last || now - built >= kBuildEvery;
+            hand_on(&batch, build);
+            if (build) built = now;
             if (tick) {
-                synced = Clock::now();
+                synced = now;
                 watch_space();
             }
             if (dirty && tick) {
@@ -300,21 +310,19 @@ class Recorder : public SessionWriter {
         build_wake_.notify_one();
     }
 
-    void hand_on(std::deque<Event>* batch, size_t bytes, bool now) {
+    void hand_on(Chain* batch, bool now) {
         bool wake = false;
         uint64_t size_at_end = 0;
         {
             const std::lock_guard<std::mutex> held(build_mutex_);
-            std::move(batch->begin(), batch->end(), std::back_inserter(journalled_));
-            journalled_bytes_ += bytes;
-            unbuilt_bytes_ += bytes;
+            unbuilt_bytes_ += batch->bytes();
+            journalled_.append(batch);
             size_at_end = given_up_ ? 0 : size_at_end_ + unbuilt_bytes_;
-            wake = now || journalled_.size() > kBuildEvents || journalled_bytes_ > kBatchBytes;
+            wake = now || journalled_.size() > kBuildEvents || journalled_.bytes() > kBatchBytes;
             build_wanted_ = build_wanted_ || wake;
-            if (journalled_bytes_ > limits_.queue_bytes) give_up_ = true;  // it is built at the end
+            if (journalled_.bytes() > limits_.queue_bytes) give_up_ = true;  // it is built at the end
             wake = wake || wants_discard();
         }
-        batch->clear();
         if (wake) build_wake_.notify_one();
         keep_room_for_end(size_at_end);
     }
@@ -346,7 +354,7 @@ class Recorder : public SessionWriter {
     // --- the builder's thread ---
     void keep_built() {
         (void)::setpriority(PRIO_PROCESS, id_t(::gettid()), kBuilderNice);
-        std::deque<Event> batch;
+        Chain batch;
         for (;;) {
             bool last = false;
             {
@@ -355,12 +363,11 @@ class Recorder : public SessionWriter {
                 last = build_ends_;
                 build_wanted_ = false;
                 batch.swap(journalled_);
-                journalled_bytes_ = 0;
             }
             if (wants_discard()) discard_file();
-            for (const Event& event : batch) {
+            for (const Entry* entry = batch.first(); entry != nullptr; entry = entry->next) {
                 if (!file_ || give_up_) break;
-                if (auto ok = file_->add(event); !ok) {
+                if (auto ok = file_->add(entry->event); !ok) {
                     alarm(Error{ErrorKind::system,
                                 "the file cannot be built for now (" + ok.error().what +
                                     "); the recording goes on in its journal",
@@ -376,20 +383,17 @@ class Recorder : public SessionWriter {
     }
     bool wants_discard() const { return give_up_ && !given_up_; }
 
-    void count(const std::deque<Event>& batch) {
+    void count(const Chain& batch) {
         uint64_t samples = 0;
-        for (const Event& event : batch)
-            if (const auto* block = std::get_if<std::shared_ptr<const Block>>(&event))
+        for (const Entry* entry = batch.first(); entry != nullptr; entry = entry->next)
+            if (const auto* block = std::get_if<std::shared_ptr<const Block>>(&entry->event))
                 samples += (*block)->counts.size();
         built_bytes_ = file_ ? file_->bytes() : 0;
         const uint64_t size_at_end = file_ ? file_->size_at_end() : 0;  // without the lock: HDF5 has its own
-        size_t built = 0;
-        for (const Event& event : batch)
-            built += event_bytes(event);
         {
             const std::lock_guard<std::mutex> held(build_mutex_);
             size_at_end_ = size_at_end;
-            unbuilt_bytes_ -= built;
+            unbuilt_bytes_ -= batch.bytes();
         }
         const std::lock_guard<std::mutex> held(mutex_);
         statistics_.events += batch.size();
@@ -407,16 +411,15 @@ class Recorder : public SessionWriter {
 
     mutable std::mutex mutex_;
     Waker wake_;
-    std::deque<Event> queue_;
-    size_t queued_bytes_ = 0;
-    std::map<int, std::vector<Gap>> lost_;  // per stream, not yet queued as gaps
-    bool stopping_ = false;
+    Inbox inbox_;
+    std::atomic<size_t> queued_bytes_{0};
+    std::map<int, std::vector<Gap>> lost_;  // per stream, not yet handed over as gaps
+    std::atomic<bool> any_lost_{false}, stopping_{false};
     std::optional<Error> error_;
     WriterStatistics statistics_;
     std::mutex build_mutex_;
     std::condition_variable build_wake_;
-    std::deque<Event> journalled_;  // not yet in the file
-    size_t journalled_bytes_ = 0;
+    Chain journalled_;          // not yet in the file
     size_t unbuilt_bytes_ = 0;  // with what is being built
     uint64_t size_at_end_ = 0;  // of the file as built so far
     bool build_wanted_ = false, build_ends_ = false;
@@ -426,6 +429,7 @@ class Recorder : public SessionWriter {
     std::mutex sync_mutex_;
     std::condition_variable sync_wake_;
     bool sync_wanted_ = false, sync_ends_ = false;
+    std::atomic<Clock::duration> sync_took_{std::chrono::milliseconds(100)};  // the longest of late
     std::thread sync_thread_, build_thread_, thread_;  // last: they use all of the above
 };
 

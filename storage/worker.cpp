@@ -15,6 +15,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "storage/file.h"
 
@@ -26,6 +27,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr char kWorker[] = "lockstep-worker";
 constexpr int kCheckSeconds = 30;
+constexpr auto kReplacing = std::chrono::seconds(5);
 
 Result<std::string> find_worker() {
     char self[4096];
@@ -73,6 +75,25 @@ pid_t spawn(const std::string& program, const std::vector<std::string>& words, i
     return -1;
 }
 
+// Starts the worker. While an update, or a build, puts a new one there, it is missing or not whole for a
+// moment: no reason to leave a recording unrepaired.
+Result<pid_t> start_worker(const std::vector<std::string>& words, const std::string& path, int out) {
+    for (const auto until = Clock::now() + kReplacing;;
+         std::this_thread::sleep_for(std::chrono::milliseconds(50))) {
+        const bool last = Clock::now() >= until;
+        auto program = find_worker();
+        if (!program) {
+            if (last) return tl::make_unexpected(program.error());
+            continue;
+        }
+        const pid_t child = spawn(*program, words, out);
+        if (child >= 0) return child;
+        const bool replaced = errno == ENOENT || errno == ETXTBSY || errno == ENOEXEC || errno == EACCES;
+        if (!replaced || last)
+            return tl::make_unexpected(system_error("cannot start a child process", path, errno));
+    }
+}
+
 // What tells one state of a file from another.
 using Identity = std::array<int64_t, 7>;
 Identity identity_of(const struct stat& s) {
@@ -103,18 +124,16 @@ void remember(const Identity& identity) {
 }  // namespace
 
 Result<std::string> run_worker(const std::vector<std::string>& words, const std::string& path, int seconds) {
-    auto program = find_worker();
-    if (!program) return program;
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0)
         return tl::make_unexpected(system_error("cannot start a child process", path, errno));
-    const pid_t child = spawn(*program, words, ends[1]);
-    const int code = errno;
+    const auto started = start_worker(words, path, ends[1]);
     ::close(ends[1]);
-    if (child < 0) {
+    if (!started) {
         ::close(ends[0]);
-        return tl::make_unexpected(system_error("cannot start a child process", path, code));
+        return tl::make_unexpected(started.error());
     }
+    const pid_t child = *started;
     std::string answer;
     const bool in_time = read_all(ends[0], Clock::now() + std::chrono::seconds(seconds), &answer);
     ::close(ends[0]);

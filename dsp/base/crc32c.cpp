@@ -31,9 +31,28 @@ constexpr Tables make_tables() {
 
 constexpr Tables kTable = make_tables();
 
+#if defined(__x86_64__)
+// The processor's own instruction: four times as fast, and no tables to fetch into a cold cache.
+__attribute__((target("sse4.2"))) uint32_t by_instruction(const uint8_t* p, size_t n, uint32_t c) {
+    uint64_t wide = c;
+    for (; n >= 8; n -= 8, p += 8) {
+        uint64_t eight;
+        __builtin_memcpy(&eight, p, 8);
+        wide = __builtin_ia32_crc32di(wide, eight);
+    }
+    c = uint32_t(wide);
+    for (; n != 0; --n, ++p)
+        c = __builtin_ia32_crc32qi(c, *p);
+    return c;
+}
+#endif
+
 }  // namespace
 
 uint32_t crc32c(Bytes data, uint32_t previous) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2")) return ~by_instruction(data.data(), data.size(), ~previous);
+#endif
     uint32_t c = ~previous;
     const uint8_t* p = data.data();
     size_t n = data.size();
