@@ -4,13 +4,16 @@
 
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "storage/formats/exports.h"
 #include "storage/formats/samples.h"
 #include "storage/formats/text_file.h"
+#include "storage/layout.h"
 
 namespace lockstep::storage {
 namespace {
@@ -36,11 +39,36 @@ Status write_json(const fs::path& path, const json& j) {
     return write_text(path, j.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
-Status write_physio(SessionReader& session, int index, const fs::path& stem) {
+// The time of a recording's files: that of the EEG's samples at their nominal rate (as BDF counts it),
+// session seconds where there is no EEG. Nothing of a device that runs slow or fast is stretched.
+struct Clock {
+    std::function<double(double)> seconds = [](double time) { return time; };
+    double pace = 1;  // its seconds per session second
+};
+
+Clock clock_of(const SessionReader& session, const std::vector<int>& streams) {
+    const auto& all = session.streams();
+    double origin = row_time(all[size_t(streams.front())], 0);
+    for (const int index : streams)
+        origin = std::min(origin, row_time(all[size_t(index)], 0));
+    const SessionStream& lead = all[size_t(streams.front())];
+    const auto grid = std::make_shared<Grid>(lead, origin);
+    return {[grid](double time) { return grid->seconds(time); }, true_rate(lead) / lead.info.rate()};
+}
+
+// The stream's rate on the clock; the nominal one where that makes no difference of half a sample.
+double rate_on(const SessionStream& stream, const Clock& clock) {
+    const double rate = true_rate(stream) / clock.pace;
+    const double nominal = stream.info.rate();
+    return std::fabs(rate / nominal - 1) * double(stream.rows) < 0.5 ? nominal : rate;
+}
+
+Status write_physio(SessionReader& session, int index, const Clock& clock, const fs::path& stem,
+                    const Progress& progress) {
     const SessionStream& stream = session.streams()[size_t(index)];
     const size_t width = stream.info.channels.size();
-    const double origin = row_time(stream, 0);
-    Grid grid(stream, origin);
+    const double rate = rate_on(stream, clock);
+    const Grid grid(stream, rate, clock.seconds);
     // gzopen stores neither a name nor a time: same content, same bytes.
     const std::string path = stem.string() + "_physio.tsv.gz";
     gzFile file = gzopen(path.c_str(), "wb6");
@@ -69,13 +97,15 @@ Status write_physio(SessionReader& session, int index, const fs::path& stem) {
                 }
             written = gzwrite(file, text.data(), unsigned(text.size())) > 0;
             done += n;
+            if (status && !progress(double(piece.row + done) / double(stream.rows)))
+                status = fail(ErrorKind::usage, "stopped", path);
         }
         end = piece.position + piece.count;
     }
     if (gzclose(file) != Z_OK || !written)
         return fail(ErrorKind::system, "cannot be written; is the disk full?", path);
     if (!status) return status;
-    json j = {{"SamplingFrequency", stream.info.rate()}, {"StartTime", origin}};
+    json j = {{"SamplingFrequency", rate}, {"StartTime", clock.seconds(row_time(stream, 0))}};
     std::vector<std::string> columns;
     for (const ChannelInfo& channel : stream.info.channels)
         columns.push_back(channel.name);
@@ -85,23 +115,25 @@ Status write_physio(SessionReader& session, int index, const fs::path& stem) {
     return write_json(stem.string() + "_physio.json", j);
 }
 
-Status write_events(SessionReader& session, double origin, const fs::path& stem) {
+Status write_events(SessionReader& session, const Clock& clock, const fs::path& stem, bool* tagged) {
     auto labels = current_labels(session);
     if (!labels) return tl::make_unexpected(labels.error());
     std::map<std::string, std::string> hed;
+    bool tags = false;
     for (const LabelClass& c : session.classes())
         hed[c.name] = c.hed;
-    std::string text = "onset\tduration\ttrial_type\tstream\tchannel\tHED\n";
+    for (const Label& label : labels->labels)
+        tags = tags || !hed[label.label_class].empty();
+    *tagged = *tagged || tags;
+    std::string text =
+        std::string("onset\tduration\ttrial_type\tstream\tchannel") + (tags ? "\tHED\n" : "\n");
     for (const Label& label : labels->labels) {
-        const auto& streams = session.streams();
-        const bool known = label.stream >= 0 && size_t(label.stream) < streams.size();
-        const StreamInfo* info = known ? &streams[size_t(label.stream)].info : nullptr;
-        const bool one =
-            info != nullptr && label.channel >= 0 && size_t(label.channel) < info->channels.size();
-        text += number_text(label.start - origin) + "\t" + number_text(label.stop - label.start) + "\t" +
-                tsv_field(label.label_class) + "\t" + tsv_field(info != nullptr ? info->name : "") + "\t" +
-                tsv_field(one ? info->channels[size_t(label.channel)].name : "") + "\t" +
-                tsv_field(hed[label.label_class]) + "\n";
+        const double onset = clock.seconds(label.start);
+        const double length = label.stop > label.start ? clock.seconds(label.stop) - onset : 0;
+        text += number_text(onset) + "\t" + number_text(std::max(0.0, length)) + "\t" +
+                tsv_field(label.label_class) + "\t" + tsv_field(stream_name(session, label)) + "\t" +
+                tsv_field(channel_name(session, label)) +
+                (tags ? "\t" + tsv_field(hed[label.label_class]) : "") + "\n";
     }
     if (auto status = write_text(stem.string() + "_events.tsv", text); !status) return status;
     return write_json(stem.string() + "_events.json",
@@ -110,35 +142,95 @@ Status write_events(SessionReader& session, double origin, const fs::path& stem)
                        {"channel", {{"Description", "Channel that the label is about; n/a: all"}}}});
 }
 
-Status write_eeg(SessionReader& session, const std::vector<int>& streams, const fs::path& stem,
-                 const std::string& task, ExportReport* report) {
-    const fs::path file = stem.string() + "_eeg.bdf";
-    if (auto status = write_edf_file(session, streams, true, file.string(), report); !status) return status;
-    std::string channels = "name\ttype\tunits\tsampling_frequency\n";
-    size_t count = 0;
-    const double rate = session.streams()[size_t(streams.front())].info.rate();
-    for (const int index : streams)
-        for (const ChannelInfo& channel : session.streams()[size_t(index)].info.channels) {
-            channels += tsv_field(channel.name) + "\tEEG\t" + tsv_field(channel.unit) + "\t" +
-                        number_text(rate) + "\n";
-            ++count;
-        }
-    if (auto status = write_text(stem.string() + "_channels.tsv", channels); !status) return status;
-    std::string board = session.segments().empty() ? "" : session.segments().front().started.info.board;
-    return write_json(stem.string() + "_eeg.json", {{"TaskName", task},
-                                                    {"SamplingFrequency", rate},
-                                                    {"EEGChannelCount", count},
-                                                    {"EEGReference", "n/a"},
-                                                    {"PowerLineFrequency", session.header().mains_hz},
-                                                    {"SoftwareFilters", "n/a"},
-                                                    {"Manufacturer", board.empty() ? "n/a" : board},
-                                                    {"RecordingType", "continuous"},
-                                                    {"RecordingDuration", session.duration()}});
+// An EEG amplifier's other inputs are named by what lies on them.
+const char* channel_type(const std::string& name) {
+    static const struct {
+        const char* part;
+        const char* type;
+    } known[] = {{"eog", "EOG"},     {"ecg", "ECG"},   {"ekg", "ECG"},   {"emg", "EMG"}, {"trig", "TRIG"},
+                 {"status", "TRIG"}, {"resp", "RESP"}, {"temp", "TEMP"}, {"gsr", "GSR"}, {"eda", "GSR"}};
+    std::string text = name;
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+    for (const auto& entry : known)
+        if (text.find(entry.part) != std::string::npos) return entry.type;
+    return "EEG";
 }
 
-Status write_session(SessionReader& session, const fs::path& root, const std::string& subject,
-                     const std::string& task, int run, std::string* scan, ExportReport* report) {
-    const std::string name = "sub-" + subject + "_task-" + task + "_run-" + std::to_string(run);
+Status write_eeg(SessionReader& session, const std::vector<int>& streams, const fs::path& stem,
+                 const std::string& task, const Progress& progress, ExportReport* report) {
+    const fs::path file = stem.string() + "_eeg.bdf";
+    std::vector<EdfSignal> signals;
+    if (auto status = write_edf_file(session, streams, true, file.string(), progress, report, &signals);
+        !status)
+        return status;
+    std::string channels = "name\ttype\tunits\tsampling_frequency\n";
+    std::map<std::string, size_t> counts = {{"EEG", 0}, {"EOG", 0}, {"ECG", 0}, {"EMG", 0}, {"TRIG", 0}};
+    const SessionStream& lead = session.streams()[size_t(streams.front())];
+    size_t others = 0;
+    for (const EdfSignal& signal : signals) {
+        const std::string type = channel_type(signal.name);
+        channels += tsv_field(signal.name) + "\t" + type + "\t" + tsv_field(signal.unit) + "\t" +
+                    number_text(lead.info.rate()) + "\n";
+        if (const auto counted = counts.find(type); counted != counts.end())
+            ++counted->second;
+        else
+            ++others;
+    }
+    if (auto status = write_text(stem.string() + "_channels.tsv", channels); !status) return status;
+    const std::string board = session.segments().empty() ? "" : session.segments().front().started.info.board;
+    const double mains = session.header().mains_hz;
+    json j = {{"TaskName", task.empty() ? "recording" : task},
+              {"SamplingFrequency", lead.info.rate()},
+              {"EEGChannelCount", counts["EEG"]},
+              {"EOGChannelCount", counts["EOG"]},
+              {"ECGChannelCount", counts["ECG"]},
+              {"EMGChannelCount", counts["EMG"]},
+              {"TriggerChannelCount", counts["TRIG"]},
+              {"MiscChannelCount", others},
+              {"EEGReference", "n/a"},
+              {"SoftwareFilters", "n/a"},
+              {"Manufacturer", board.empty() ? "n/a" : board},
+              {"RecordingType", "continuous"},
+              {"RecordingDuration", double(Grid(lead, row_time(lead, 0)).size()) / lead.info.rate()}};
+    j["PowerLineFrequency"] = mains > 0 ? json(mains) : json("n/a");
+    return write_json(stem.string() + "_eeg.json", j);
+}
+
+// What the whole folder needs to know of its sessions.
+struct Folder {
+    fs::path root;
+    std::map<std::string, std::string> labels;  // subject -> BIDS label, one each
+    std::set<std::string> used;
+    std::map<std::string, std::string> scans;  // BIDS label -> lines
+    std::map<std::string, int> runs;
+    bool tagged = false;
+    ExportReport report;
+    Progress progress;  // of the session at hand
+
+    // Two people never become one because a label holds fewer characters than a name.
+    std::string label(const std::string& subject) {
+        auto [found, fresh] = labels.try_emplace(subject);
+        if (fresh) {
+            const std::string stem = bids_label(subject, "unknown");
+            found->second = stem;
+            for (int n = 2; !used.insert(found->second).second; ++n)
+                found->second = stem + "x" + std::to_string(n);
+            if (found->second != stem)
+                report.notes.push_back("another subject is sub-" + stem + " already: this one is sub-" +
+                                       found->second);
+        }
+        return found->second;
+    }
+};
+
+Status write_session(SessionReader& session, Folder* folder) {
+    const SessionHeader& header = session.header();
+    const std::string subject = folder->label(header.subject);
+    const std::string task = bids_label(header.task, "recording");
+    const int run = ++folder->runs[subject + "_" + task];
+    const std::string first = "sub-" + subject + "_task-" + task;
+    const std::string name = first + "_run-" + std::to_string(run);
     std::map<std::pair<uint32_t, uint32_t>, std::vector<int>> eeg;
     std::vector<int> physio;
     for (const int index : stored_streams(session)) {
@@ -148,31 +240,43 @@ Status write_session(SessionReader& session, const fs::path& root, const std::st
         else
             physio.push_back(index);
     }
-    const fs::path folder = root / ("sub-" + subject) / (eeg.empty() ? "beh" : "eeg");
+    const fs::path place = folder->root / ("sub-" + subject) / (eeg.empty() ? "beh" : "eeg");
     std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) return fail(ErrorKind::system, "cannot be made: " + error.message(), folder.string());
+    fs::create_directories(place, error);
+    if (error) return fail(ErrorKind::system, "cannot be made: " + error.message(), place.string());
+    std::string& scans = folder->scans[subject];
+    size_t parts = 0;
+    const double share = 1 / double(std::max<size_t>(1, eeg.size() + physio.size()));
+    const auto part = [&]() -> Progress {
+        return [&progress = folder->progress, from = share * double(parts++), share](double done) {
+            return progress(from + share * done);
+        };
+    };
     for (const auto& [rate, streams] : eeg) {
+        const SessionStream& lead = session.streams()[size_t(streams.front())];
         std::string stem = name;
         if (eeg.size() > 1)
-            stem = "sub-" + subject + "_task-" + task + "_acq-" +
-                   bids_label(session.streams()[size_t(streams.front())].info.name, "eeg") + "_run-" +
-                   std::to_string(run);
-        if (auto status = write_eeg(session, streams, folder / stem, task, report); !status) return status;
-        double origin = row_time(session.streams()[size_t(streams.front())], 0);
-        for (const int index : streams)
-            origin = std::min(origin, row_time(session.streams()[size_t(index)], 0));
-        if (auto status = write_events(session, origin, folder / stem); !status) return status;
-        *scan += folder.filename().string() + "/" + stem + "_eeg.bdf\n";
+            stem = first + "_acq-" + bids_label(lead.info.name, "eeg") + "_run-" + std::to_string(run);
+        if (auto status = write_eeg(session, streams, place / stem, header.task, part(), &folder->report);
+            !status)
+            return status;
+        if (auto status = write_events(session, clock_of(session, streams), place / stem, &folder->tagged);
+            !status)
+            return status;
+        const int64_t start = header.start_utc_ns + int64_t(std::floor(row_time(lead, 0) * 1e9));
+        scans += place.filename().string() + "/" + stem + "_eeg.bdf\t" +
+                 (header.start_utc_ns == 0 ? "n/a" : utc_text(start)) + "\n";
     }
+    const Clock clock = eeg.empty() ? Clock() : clock_of(session, eeg.begin()->second);
     if (eeg.empty())
-        if (auto status = write_events(session, 0, folder / name); !status) return status;
+        if (auto status = write_events(session, clock, place / name, &folder->tagged); !status) return status;
     std::set<std::string> used;
     for (const int index : physio) {
         std::string label = bids_label(session.streams()[size_t(index)].info.name, "stream");
         while (!used.insert(label).second)
             label += "x";
-        if (auto status = write_physio(session, index, folder / (name + "_recording-" + label)); !status)
+        if (auto status = write_physio(session, index, clock, place / (name + "_recording-" + label), part());
+            !status)
             return status;
     }
     return {};
@@ -180,46 +284,48 @@ Status write_session(SessionReader& session, const fs::path& root, const std::st
 
 Status write_bids(SessionSource& sessions, const ExportOptions& options, const std::string& path,
                   ExportReport* report) {
-    const fs::path root = path;
+    Folder folder;
+    folder.root = path;
+    const fs::path& root = folder.root;
     std::error_code error;
     fs::create_directories(root, error);
     if (error) return fail(ErrorKind::system, "cannot be made: " + error.message(), path);
-    std::map<std::string, std::string> scans;  // subject -> lines; also the list of participants
-    std::map<std::string, int> runs;
-    ExportReport inner;  // the folder is the output; its many files are not listed one by one
     for (size_t i = 0; i < sessions.size(); ++i) {
         auto session = sessions.open(i);
         if (!session) return tl::make_unexpected(session.error());
-        const SessionHeader& header = (*session)->header();
-        const std::string subject = bids_label(header.subject, "unknown");
-        const std::string task = bids_label(header.task, "recording");
-        const int run = ++runs[subject + "_" + task];
-        if (auto status = write_session(**session, root, subject, task, run, &scans[subject], &inner);
-            !status)
-            return status;
-        if (options.progress && !options.progress(double(i + 1) / double(sessions.size())))
-            return fail(ErrorKind::usage, "stopped", path);
+        folder.progress = [&](double done) {
+            return !options.progress || options.progress((double(i) + done) / double(sessions.size()));
+        };
+        if (auto status = write_session(**session, &folder); !status) return status;
     }
     std::string participants = "participant_id\n";
-    for (const auto& [subject, lines] : scans) {
+    for (const auto& [subject, lines] : folder.scans) {
         participants += "sub-" + subject + "\n";
         if (!lines.empty())
             if (auto status = write_text(root / ("sub-" + subject) / ("sub-" + subject + "_scans.tsv"),
-                                         "filename\n" + lines);
+                                         "filename\tacq_time\n" + lines);
                 !status)
                 return status;
     }
     if (auto status = write_text(root / "participants.tsv", participants); !status) return status;
-    if (auto status = write_text(root / "README", "Recorded with Lockstep and exported to BIDS.\n"); !status)
-        return status;
-    if (auto status = write_json(root / "dataset_description.json",
-                                 {{"Name", root.filename().string()},
-                                  {"BIDSVersion", "1.8.0"},
-                                  {"DatasetType", "raw"},
-                                  {"GeneratedBy", json::array({{{"Name", "Lockstep"}}})}});
+    if (auto status = write_text(root / "README",
+                                 "Recorded with Lockstep and exported to BIDS.\n\n"
+                                 "EEG is BDF+ with the digits that the amplifier sent; every other stream is "
+                                 "a physio table at its\n"
+                                 "own rate. Times of events and tables are seconds from the first EEG "
+                                 "sample, or from the start of\n"
+                                 "the session where there is no EEG. Samples that were lost are n/a in "
+                                 "tables; in BDF+ they hold the\n"
+                                 "value before them and are annotated BAD_gap.\n");
         !status)
         return status;
-    report->notes = inner.notes;
+    json description = {{"Name", root.filename().string()},
+                        {"BIDSVersion", "1.8.0"},
+                        {"DatasetType", "raw"},
+                        {"GeneratedBy", json::array({{{"Name", "Lockstep"}}})}};
+    if (folder.tagged) description["HEDVersion"] = "8.2.0";
+    if (auto status = write_json(root / "dataset_description.json", description); !status) return status;
+    report->notes = folder.report.notes;
     report->files.push_back(path);
     return {};
 }

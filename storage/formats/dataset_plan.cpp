@@ -127,6 +127,23 @@ Status choose_channels(const StreamInfo& info, const std::string& where, Dataset
     return {};
 }
 
+// What a recording is known by even when it was imported or copied twice: when it began and its samples.
+// Its ends suffice: two recordings do not begin and end with the same noise.
+Result<std::string> content_of(SessionReader& session, int stream) {
+    const SessionStream& info = session.streams()[size_t(stream)];
+    constexpr uint64_t kRows = 4096;
+    std::string bytes = std::to_string(session.header().start_utc_ns) + "," + std::to_string(info.rows);
+    std::vector<int32_t> counts;
+    for (const uint64_t row : {uint64_t(0), info.rows - std::min(info.rows, kRows)}) {
+        const uint64_t n = std::min(kRows, info.rows - row);
+        counts.resize(size_t(n) * info.info.channels.size());
+        if (auto status = session.read(stream, row, n, counts.data()); !status)
+            return tl::make_unexpected(status.error());
+        bytes.append(reinterpret_cast<const char*>(counts.data()), counts.size() * sizeof(int32_t));
+    }
+    return hex_sha256(bytes);
+}
+
 void add_windows(const SessionStream& stream, const LabelCover& cover, uint32_t session,
                  std::vector<std::string>* names, DatasetPlan* plan) {
     const double length = double(plan->window) / true_rate(stream);
@@ -197,7 +214,7 @@ Status split_by_group(DatasetPlan* plan) {
     const bool by_subject = plan->rules.split == SplitBy::subject;
     std::map<std::string, size_t> index;
     for (const DatasetSession& session : plan->sessions)
-        index.try_emplace(by_subject ? session.subject : session.identifier, 0);
+        index.try_emplace(by_subject ? session.subject : session.recording, 0);
     size_t next = 0;
     for (auto& [key, number] : index)
         number = next++;
@@ -209,7 +226,7 @@ Status split_by_group(DatasetPlan* plan) {
                     "", "add sessions, set val or test to 0, or split by time");
     for (DatasetWindow& window : plan->windows) {
         const DatasetSession& session = plan->sessions[window.session];
-        window.part = parts[index.at(by_subject ? session.subject : session.identifier)];
+        window.part = parts[index.at(by_subject ? session.subject : session.recording)];
     }
     return {};
 }
@@ -257,6 +274,7 @@ Result<DatasetPlan> plan_dataset(SessionSource& sessions, const DatasetRules& ru
     plan.rules = rules;
     std::vector<std::string> names;  // class of each window
     std::set<std::string> identifiers;
+    std::map<std::string, std::string> contents;  // -> path
     for (size_t i = 0; i < sessions.size(); ++i) {
         auto opened = sessions.open(i);
         if (!opened) return tl::make_unexpected(opened.error());
@@ -265,6 +283,9 @@ Result<DatasetPlan> plan_dataset(SessionSource& sessions, const DatasetRules& ru
         session.path = reader.path();
         session.identifier = reader.header().identifier;
         session.subject = reader.header().subject;
+        // The parts of a long recording are one session: their ends are neighbours.
+        const auto whole = reader.header().settings.find("part_of");
+        session.recording = whole == reader.header().settings.end() ? session.identifier : whole->second;
         session.start_utc_ns = reader.header().start_utc_ns;
         session.duration = reader.duration();
         if (!identifiers.insert(session.identifier).second)
@@ -276,13 +297,20 @@ Result<DatasetPlan> plan_dataset(SessionSource& sessions, const DatasetRules& ru
         if (rules.split == SplitBy::subject && reader.header().composite)
             return fail(ErrorKind::usage, "joins streams of several people", session.path,
                         "split by session or time");
-        if (auto hash = file_sha256(session.path)) session.sha256 = *hash;
+        if (!rules.hidden)
+            if (auto hash = file_sha256(session.path)) session.sha256 = *hash;
         auto stream = choose_stream(reader, rules.stream);
         if (!stream) return tl::make_unexpected(stream.error());
         session.stream = *stream;
         const SessionStream& info = reader.streams()[size_t(*stream)];
         if (auto status = choose_channels(info.info, session.path, &plan, &session); !status)
             return tl::make_unexpected(status.error());
+        auto content = content_of(reader, *stream);
+        if (!content) return tl::make_unexpected(content.error());
+        const auto [same, fresh] = contents.try_emplace(*content, session.path);
+        if (!fresh)
+            return fail(ErrorKind::usage, "holds the same samples as " + same->second, session.path,
+                        "name each recording once");
         plan.window = uint64_t(std::max(1.0, std::round(rules.window * plan.rate)));
         plan.hop = uint64_t(std::max(1.0, std::round(rules.hop * plan.rate)));
         auto labels = current_labels(reader);
@@ -292,11 +320,21 @@ Result<DatasetPlan> plan_dataset(SessionSource& sessions, const DatasetRules& ru
         add_windows(info, cover, uint32_t(plan.sessions.size()), &names, &plan);
         plan.sessions.push_back(std::move(session));
     }
-    std::set<std::string> used(names.begin(), names.end());
-    plan.classes.assign(used.begin(), used.end());
+    // Named classes keep their numbers even where one does not occur, so that data sets fit each other.
+    std::map<std::string, int64_t> numbers;
+    plan.classes = rules.classes;
+    if (rules.classes.empty()) {
+        const std::set<std::string> used(names.begin(), names.end());
+        plan.classes.assign(used.begin(), used.end());
+    } else if (!rules.background.empty()) {
+        plan.classes.push_back(rules.background);
+    }
+    for (const std::string& name : plan.classes)
+        numbers.try_emplace(name, int64_t(numbers.size()));
+    if (numbers.size() < plan.classes.size())
+        return fail(ErrorKind::usage, "a class is named twice", "classes, background");
     for (size_t i = 0; i < names.size(); ++i)
-        plan.windows[i].y =
-            std::lower_bound(plan.classes.begin(), plan.classes.end(), names[i]) - plan.classes.begin();
+        plan.windows[i].y = numbers.at(names[i]);
     if (plan.windows.empty())
         return fail(
             ErrorKind::usage, "no window has a label", "",

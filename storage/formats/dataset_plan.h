@@ -23,7 +23,7 @@ struct DatasetRules {
     LabelRule rule = LabelRule::majority;
     double min_overlap = 0.6;          // of the window, majority only
     std::string background;            // class of windows without a label, "" = they are left out
-    std::vector<std::string> classes;  // empty = all that occur
+    std::vector<std::string> classes;  // in the order of y; empty = all that occur, by name
     SplitBy split = SplitBy::subject;
     double val = 0.2;
     double test = 0.2;
@@ -31,6 +31,7 @@ struct DatasetRules {
     int blocks = 10;                // per session, split by time
     double gap = 0;                 // s between windows of different parts, split by time; at least a window
     std::string normalize = "fit";  // none, fit (mean and std stored, X untouched), apply
+    bool hidden = false;            // de-identified: the sources' files are not named
 };
 
 OptionInfo option(const char* name, const char* text, const char* fallback,
@@ -41,6 +42,7 @@ Result<DatasetRules> dataset_rules(const ExportOptions& options);
 struct DatasetSession {
     std::string path;
     std::string identifier;
+    std::string recording;  // identifier of the recording that the session is a part of (or all of)
     std::string subject;
     std::string sha256;  // "" when the source's file must not be named
     uint64_t label_revision = 0;

@@ -28,7 +28,8 @@ std::vector<OptionInfo> dataset_options() {
             "majority", {"majority", "centre", "event"}),
         option("min_overlap", "Least covered share of a window (majority)", "0.6"),
         option("background", "Class of windows without a label (empty: left out)", ""),
-        option("classes", "Classes to keep, separated by commas (empty: all)", ""),
+        option("classes", "Classes to keep, in the order of y, separated by commas (empty: all, by name)",
+               ""),
         option("split", "What is never shared between train, val and test", "subject",
                {"subject", "session", "time", "none"}),
         option("val", "Share of val", "0.2"),
@@ -91,6 +92,7 @@ Result<DatasetRules> dataset_rules(const ExportOptions& options) {
           take(options, "test", 0, 0.9, &rules.test), take(options, "seed", 0, 9e15, &seed),
           take(options, "blocks", 2, 10000, &blocks), take(options, "gap", 0, 86400, &rules.gap)})
         if (!status) return tl::make_unexpected(status.error());
+    rules.hidden = options.deidentify;
     rules.seed = uint64_t(seed);
     rules.blocks = int(blocks);
     if (rules.val + rules.test > 0.95)

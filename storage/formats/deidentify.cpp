@@ -12,7 +12,8 @@ constexpr int64_t kEpoch2000 = 946684800LL * 1000000000;
 struct Plan {
     std::map<std::string, std::string> subjects;
     std::map<std::string, std::string> authors;
-    int64_t shift_ns = 0;  // added to every absolute time
+    std::map<std::string, std::string> sessions;  // identifiers, also of recordings that come in parts
+    int64_t shift_ns = 0;                         // added to every absolute time
 };
 
 std::string numbered(const char* prefix, size_t n) {
@@ -30,9 +31,12 @@ class Hidden : public SessionReader {
           segments_(inner_->segments()) {
         const auto found = plan_->subjects.find(header_.subject);
         header_.subject = found == plan_->subjects.end() ? "" : found->second;
-        header_.identifier = numbered("session-", index + 1);
+        header_.identifier = hidden_session_name(index);
         if (header_.start_utc_ns != 0) header_.start_utc_ns += plan_->shift_ns;
+        const auto whole = header_.settings.find("part_of");
+        const std::string part_of = whole == header_.settings.end() ? "" : plan_->sessions.at(whole->second);
         header_.settings.clear();
+        if (!part_of.empty()) header_.settings["part_of"] = part_of;
         path_ = header_.identifier + ".h5";
         for (SegmentInfo& segment : segments_) {
             clean(&segment.started);
@@ -126,6 +130,10 @@ class HiddenSource : public SessionSource {
 
 }  // namespace
 
+std::string hidden_session_name(size_t index) {
+    return numbered("session-", index + 1);
+}
+
 Result<std::unique_ptr<SessionSource>> deidentified(std::unique_ptr<SessionSource> sessions,
                                                     ExportReport* report) {
     auto plan = std::make_shared<Plan>();
@@ -137,6 +145,9 @@ Result<std::unique_ptr<SessionSource>> deidentified(std::unique_ptr<SessionSourc
         const SessionHeader& header = (*session)->header();
         if (!header.subject.empty())
             plan->subjects.try_emplace(header.subject, numbered("P", plan->subjects.size() + 1));
+        plan->sessions[header.identifier] = hidden_session_name(i);
+        if (const auto whole = header.settings.find("part_of"); whole != header.settings.end())
+            plan->sessions.try_emplace(whole->second, numbered("recording-", i + 1));
         if (header.start_utc_ns != 0)
             earliest = earliest ? std::min(*earliest, header.start_utc_ns) : header.start_utc_ns;
         settings = settings || !header.settings.empty();

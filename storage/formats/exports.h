@@ -19,8 +19,14 @@ ExportFormat mat_format();
 std::string stem_of(const std::string& path);
 // start_s,stop_s,class,... : the label script's columns and more.
 Status write_labels_csv(SessionReader& session, const std::string& path);
-// Streams [indices] of one rate as one EDF+ or BDF+ file.
+// A signal of an EDF file as its header names it.
+struct EdfSignal {
+    std::string name;
+    std::string unit;
+};
+// Streams [indices] of one rate as one EDF+ or BDF+ file. `named` may be null.
 Status write_edf_file(SessionReader& session, const std::vector<int>& streams, bool bdf,
-                      const std::string& path, ExportReport* report);
+                      const std::string& path, const Progress& progress, ExportReport* report,
+                      std::vector<EdfSignal>* named);
 
 }  // namespace lockstep::storage

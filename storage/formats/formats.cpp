@@ -148,7 +148,9 @@ Status write_all(const ExportFormat& format, SessionSource& sessions, const std:
         fs::create_directory(made, error);
         std::set<std::string> used;
         for (size_t i = 0; i < sessions.size(); ++i) {
-            const std::string name = fs::path(names[i]).stem().string();
+            // What the file was called may be a person's name.
+            const std::string name =
+                options.deidentify ? hidden_session_name(i) : fs::path(names[i]).stem().string();
             if (!used.insert(name).second)
                 return fail(ErrorKind::usage, "two sessions of this name", name, "export them one by one");
             class One : public SessionSource {
@@ -187,6 +189,9 @@ Result<ExportReport> export_session(const std::vector<std::string>& sessions, co
         return tl::make_unexpected(status.error());
     if (options.shards > 0 && (options.shard < 1 || options.shard > options.shards))
         return fail(ErrorKind::usage, "a shard is K/N with K from 1 to N");
+    if (options.shards > 0 && std::string("dataset") != format->name)
+        return fail(ErrorKind::usage, "only a training dataset is made in shards", options.format,
+                    "leave --shard out, or use --format dataset");
     fs::path output = fs::path(options.output).lexically_normal();
     if (!output.has_filename()) output = output.parent_path();
     if (!output.has_filename() || output.filename() == "..")

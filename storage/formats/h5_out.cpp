@@ -19,6 +19,54 @@ Id no_times(hid_t kind) {
     return list;
 }
 
+Id string_type() {
+    Id type(H5Tcopy(H5T_C_S1), "a type");
+    check(H5Tset_size(type.get(), H5T_VARIABLE), "a type");
+    check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "a type");
+    return type;
+}
+
+// Valid texts and pointers to them, as HDF5 takes them.
+struct Strings {
+    explicit Strings(const std::vector<std::string>& values) {
+        for (const std::string& value : values)
+            texts.push_back(h5::clean(value));
+        for (const std::string& text : texts)
+            pointers.push_back(text.c_str());
+    }
+    std::vector<std::string> texts;
+    std::vector<const char*> pointers;
+};
+
+Id space_of(size_t count, bool scalar) {
+    const hsize_t n = count;
+    return {scalar ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &n, nullptr), "a shape"};
+}
+
+Id write_strings(hid_t parent, const std::string& name, const std::vector<std::string>& values, bool scalar) {
+    const Id creation = no_times(H5P_DATASET_CREATE);
+    const Id type = string_type();
+    const Id space = space_of(values.size(), scalar);
+    Id made(
+        H5Dcreate2(parent, name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+        "a dataset cannot be created", name);
+    const Strings strings(values);
+    if (!values.empty())
+        check(H5Dwrite(made.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, strings.pointers.data()),
+              "cannot be written; is the disk full?");
+    return made;
+}
+
+void write_string_attribute(hid_t object, const std::string& name, const std::vector<std::string>& values,
+                            bool scalar) {
+    const Id type = string_type();
+    const Id space = space_of(values.size(), scalar);
+    const Id made(H5Acreate2(object, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
+                  "cannot write an attribute", name);
+    const Strings strings(values);
+    check(H5Awrite(made.get(), type.get(), strings.pointers.data()), "cannot write an attribute", name);
+}
+
 }  // namespace
 
 H5Out::H5Out(const std::string& path, size_t user_block) {
@@ -79,6 +127,19 @@ Id H5Out::scalar(hid_t parent, const std::string& name, double value) {
     Id made = dataset(parent, name, H5T_IEEE_F64LE, {});
     write(made.get(), H5T_IEEE_F64LE, &value);
     return made;
+}
+
+Id H5Out::strings(hid_t parent, const std::string& name, const std::vector<std::string>& values) {
+    return write_strings(parent, name, values, false);
+}
+Id H5Out::string(hid_t parent, const std::string& name, const std::string& value) {
+    return write_strings(parent, name, {value}, true);
+}
+void H5Out::string_attribute(hid_t object, const std::string& name, const std::string& value) {
+    write_string_attribute(object, name, {value}, true);
+}
+void H5Out::string_attribute(hid_t object, const std::string& name, const std::vector<std::string>& values) {
+    write_string_attribute(object, name, values, false);
 }
 
 void H5Out::write(hid_t dataset, hid_t type, const void* data) {

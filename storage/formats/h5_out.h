@@ -25,6 +25,12 @@ class H5Out {
     h5::Id texts(hid_t parent, const std::string& name, const std::vector<std::string>& values);
     h5::Id text(hid_t parent, const std::string& name, const std::string& value);  // scalar
     h5::Id scalar(hid_t parent, const std::string& name, double value);
+    // Texts of variable length, UTF-8: what readers that check types (NWB) take.
+    h5::Id strings(hid_t parent, const std::string& name, const std::vector<std::string>& values);
+    h5::Id string(hid_t parent, const std::string& name, const std::string& value);  // scalar
+    static void string_attribute(hid_t object, const std::string& name, const std::string& value);
+    static void string_attribute(hid_t object, const std::string& name,
+                                 const std::vector<std::string>& values);
     void write(hid_t dataset, hid_t type, const void* data);
     // Rows [first, first + count) along the first dimension.
     void write_rows(hid_t dataset, hid_t type, uint64_t first, uint64_t count, const void* data);

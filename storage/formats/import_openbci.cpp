@@ -42,6 +42,7 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     std::vector<int32_t> exg, accel;
     uint64_t at = 0;  // counter of the first waiting row
     uint64_t lost = 0;
+    bool cut = false;
     const auto flush = [&]() -> Status {
         const uint64_t held = columns.exg.empty() ? 0 : exg.size() / columns.exg.size();
         if (held == 0) return {};
@@ -103,7 +104,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         }
         double index = 0;
         if (!parse_number(fields[0], &index)) {
-            if (!lines.whole()) break;
+            cut = !lines.whole();  // the writer was stopped in the middle of a line
+            if (cut) break;
             return fail(ErrorKind::usage, "the sample index is no number", lines.where());
         }
         std::vector<int32_t> row;
@@ -115,7 +117,8 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
                 row.push_back(float_bits(float(value)));
             }
         if (!complete) {
-            if (!lines.whole()) break;  // the writer was stopped in the middle of a line
+            cut = !lines.whole();
+            if (cut) break;
             return fail(ErrorKind::usage, "a value is missing or no number", lines.where());
         }
         const int counter = int(std::clamp(index, 0.0, 255.0));
@@ -140,7 +143,7 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     }
     if (lines.failed()) return fail(ErrorKind::usage, "a line longer than 1 MiB", lines.where());
     if (!begun) return fail(ErrorKind::usage, "holds no samples", source);
-    if (!lines.whole()) sink->note("the last line is cut off and was left out");
+    if (cut) sink->note("the last line is cut off and was left out");
     if (lost > 0)
         sink->note(std::to_string(lost) + " samples are missing by the board's counter: stored as gaps");
     if (!counts_by_one) sink->note("this board's counter does not tell lost samples");

@@ -1,5 +1,7 @@
 // XDF (Lab Streaming Layer): numeric streams with a nominal rate become streams, string streams and
-// irregular ones become labels. Clock offsets are applied per stretch between clock resets.
+// irregular ones become labels, with the ends that this program's own export gives them. Clock offsets are
+// applied per stretch between clock resets.
+#include <QDateTime>
 #include <QXmlStreamReader>
 #include <algorithm>
 #include <cmath>
@@ -40,6 +42,12 @@ struct Source {
     bool stamped = false;
     size_t stretch = 0;
 };
+
+// What this program writes beside its labels (xdf.cpp).
+bool is_durations(const Source& s) {
+    return s.name == "label_durations" && s.type == "Durations" && s.format == Format::double64 &&
+           s.channels == 1 && s.rate == 0;
+}
 
 size_t value_bytes(Format format) {
     switch (format) {
@@ -230,8 +238,26 @@ Status read_samples(Reader& in, uint64_t length, Source& s, const std::string& p
     return {};
 }
 
+// "2024-05-01T10:00:00.25Z", "2018-09-21T11:22:33+0200"; 0 for anything else.
+int64_t parse_datetime(const std::string& xml) {
+    QXmlStreamReader reader(QByteArray::fromRawData(xml.data(), int(xml.size())));
+    while (!reader.atEnd())
+        if (reader.readNext() == QXmlStreamReader::StartElement &&
+            reader.name() == QLatin1String("datetime")) {
+            QString text = reader.readElementText(QXmlStreamReader::SkipChildElements).trimmed();
+            if (text.size() > 5 && (text[text.size() - 5] == '+' || text[text.size() - 5] == '-'))
+                text.insert(text.size() - 2, ':');
+            const QDateTime time = QDateTime::fromString(text, Qt::ISODateWithMs);
+            // A time without its zone could be hours off.
+            if (!time.isValid() || time.timeSpec() == Qt::LocalTime || time.date().year() < 1985) return 0;
+            return int64_t(time.toMSecsSinceEpoch()) * 1000000;
+        }
+    return 0;
+}
+
 // One pass over all chunks. `visit` empty: headers and clock offsets are collected instead.
-Status pass(const std::string& path, Sources* sources, const Visit& visit, const Progress& progress) {
+Status pass(const std::string& path, Sources* sources, int64_t* start, const Visit& visit,
+            const Progress& progress) {
     Reader in(path);
     char magic[4];
     if (!in.bytes(magic, 4)) return damaged(path, "the start");
@@ -243,7 +269,11 @@ Status pass(const std::string& path, Sources* sources, const Visit& visit, const
             return damaged(path, "a chunk's length");
         length -= 2;
         const uint64_t end = in.left() - length;
-        if (tag == 2 || tag == 3 || tag == 4 || tag == 6) {
+        if (tag == 1 && start != nullptr) {
+            std::string xml;
+            if (!in.text(length, &xml)) return damaged(path, "the file's header");
+            *start = parse_datetime(xml);
+        } else if (tag == 2 || tag == 3 || tag == 4 || tag == 6) {
             uint32_t id = 0;
             if (length < 4 || !in.bytes(&id, 4)) return damaged(path, "a stream's number");
             const auto found = sources->find(id);
@@ -290,7 +320,8 @@ struct Out {
 
 Status read(const std::string& path, const ImportOptions& options, ImportSink* sink) {
     Sources sources;
-    if (auto status = pass(path, &sources, {}, {}); !status) return status;
+    int64_t start = 0;
+    if (auto status = pass(path, &sources, &start, {}, {}); !status) return status;
     if (sources.empty()) return fail(ErrorKind::usage, "holds no streams", path);
     // Session time 0: the earliest sample.
     double origin = std::numeric_limits<double>::max();
@@ -299,7 +330,7 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
         return {};
     };
     Sources scan = sources;
-    if (auto status = pass(path, &scan, earliest, {}); !status) return status;
+    if (auto status = pass(path, &scan, nullptr, earliest, {}); !status) return status;
     if (origin == std::numeric_limits<double>::max()) return fail(ErrorKind::usage, "holds no samples", path);
 
     std::vector<StreamInfo> streams;
@@ -307,7 +338,7 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
     std::vector<Out> outs;
     for (auto& [id, s] : sources) {
         if (!s.numeric()) {
-            if (s.format != Format::text)
+            if (s.format != Format::text && !is_durations(s))
                 sink->note("stream " + s.name + " has no rate: its values became labels");
             continue;
         }
@@ -331,7 +362,15 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
         outs.emplace_back();
         outs.back().timeline.emplace(sink, s.stream, s.rate, s.channels, std::max(0.5, 5 / s.rate));
     }
-    if (auto status = sink->begin("XDF file", 0, std::move(streams)); !status) return status;
+    // Labels wait for their durations, which come in the same order.
+    const bool timed = std::any_of(sources.begin(), sources.end(),
+                                   [](const auto& entry) { return is_durations(entry.second); });
+    // This program's own time stamps count from the file's date; others' from the recorder's own zero.
+    if (timed && start != 0) start += int64_t(origin * 1e9);
+    if (auto status = sink->begin("XDF file", start, std::move(streams)); !status) return status;
+
+    std::vector<std::pair<double, std::string>> waiting;
+    std::vector<double> lengths;
 
     const auto flush = [&](Out& out) -> Status {
         if (out.held == 0) return {};
@@ -342,7 +381,15 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
     };
     const Visit keep = [&](Source& s, double time, const uint8_t* values, const std::string& text) -> Status {
         const double at = time - origin;
+        if (is_durations(s)) {
+            lengths.push_back(take<double>(values));
+            return {};
+        }
         if (s.stream < 0) {
+            if (timed && s.name == "labels" && s.format == Format::text) {
+                waiting.emplace_back(at, text);
+                return {};
+            }
             if (s.format == Format::text)
                 return sink->label(at, at, text.empty() ? s.name : text.substr(0, 200), s.name);
             std::string note;
@@ -364,9 +411,14 @@ Status read(const std::string& path, const ImportOptions& options, ImportSink* s
             out.rows.push_back(as_count(s.format, values + c * value_bytes(s.format)));
         return {};
     };
-    if (auto status = pass(path, &sources, keep, options.progress); !status) return status;
+    if (auto status = pass(path, &sources, nullptr, keep, options.progress); !status) return status;
     for (Out& out : outs)
         if (auto status = flush(out); !status) return status;
+    for (size_t i = 0; i < waiting.size(); ++i) {
+        const auto& [at, text] = waiting[i];
+        const double length = i < lengths.size() && std::isfinite(lengths[i]) ? std::max(0.0, lengths[i]) : 0;
+        if (auto status = sink->label(at, at + length, text); !status) return status;
+    }
     return {};
 }
 

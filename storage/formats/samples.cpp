@@ -47,6 +47,19 @@ Result<CurrentLabels> current_labels(SessionReader& session) {
     return current;
 }
 
+std::string stream_name(const SessionReader& session, const Label& label) {
+    const auto& streams = session.streams();
+    return label.stream >= 0 && size_t(label.stream) < streams.size()
+               ? streams[size_t(label.stream)].info.name
+               : "";
+}
+
+std::string channel_name(const SessionReader& session, const Label& label) {
+    if (stream_name(session, label).empty() || label.channel < 0) return {};
+    const auto& channels = session.streams()[size_t(label.stream)].info.channels;
+    return size_t(label.channel) < channels.size() ? channels[size_t(label.channel)].name : "";
+}
+
 double true_rate(const SessionStream& stream) {
     const double nominal = stream.info.rate();
     const double measured = stream.rate_measured;
@@ -76,13 +89,25 @@ Grid::Grid(const SessionStream& stream, double origin)
       true_rate_(true_rate(stream)),
       origin_(origin),
       channels_(stream.info.channels.size()) {
+    lay(stream, [this](const RowRun& run) { return (run.time - origin_) * rate_; });
+}
+
+Grid::Grid(const SessionStream& stream, double rate, const std::function<double(double)>& clock)
+    : rate_(rate), true_rate_(true_rate(stream)), channels_(stream.info.channels.size()) {
+    if (stream.runs.empty()) return;
+    origin_ = stream.runs.front().time;
+    const double first = clock(origin_);
+    lay(stream, [&](const RowRun& run) { return (clock(run.time) - first) * rate; });
+}
+
+void Grid::lay(const SessionStream& stream, const std::function<double(const RowRun&)>& place) {
     const RowRun* before = nullptr;
     for (const RowRun& run : stream.runs) {
         Piece piece{0, run.row, run.count, run.time};
         if (before != nullptr && before->segment == run.segment && run.first >= before->first) {
             piece.position = pieces_.back().position + (run.first - before->first);
         } else {
-            const double at = std::max(0.0, std::round((run.time - origin) * rate_));
+            const double at = std::max(0.0, std::round(place(run)));
             piece.position = uint64_t(std::min(at, 1e15));
         }
         piece.position = std::max(piece.position, size_);

@@ -22,6 +22,10 @@ struct CurrentLabels {
 };
 Result<CurrentLabels> current_labels(SessionReader& session);
 
+// Names of what a label is about; "": all.
+std::string stream_name(const SessionReader& session, const Label& label);
+std::string channel_name(const SessionReader& session, const Label& label);
+
 // The rate that rows really have on the session's clock: measured when that is plausible.
 double true_rate(const SessionStream& stream);
 // Session seconds of a stored row. REQUIRES: row < stream.rows.
@@ -42,6 +46,9 @@ class Grid {
     };
     // `origin`: session seconds of position 0. REQUIRES: no row of the stream is earlier.
     Grid(const SessionStream& stream, double origin);
+    // The same on another clock and at the rate that the stream has on it; position 0 is its first row.
+    // `clock`: session seconds -> that clock's, non-decreasing.
+    Grid(const SessionStream& stream, double rate, const std::function<double(double)>& clock);
 
     uint64_t size() const { return size_; }  // positions, holes counted
     const std::vector<Piece>& pieces() const { return pieces_; }
@@ -53,6 +60,8 @@ class Grid {
                 std::vector<int32_t>* out);
 
   private:
+    // A new segment begins at the position that `place` says of its run.
+    void lay(const SessionStream& stream, const std::function<double(const RowRun&)>& place);
     std::vector<Piece> pieces_;
     std::vector<int32_t> held_;  // last row that was read, for holes
     uint64_t size_ = 0;

@@ -1,5 +1,6 @@
 // XDF 1.0: every stream in physical units (float32) with a time stamp per sample in session seconds,
-// labels as a stream of markers. Samples are written in the order of their times, a second at a time.
+// labels as a stream of markers and one of their durations. Samples are written in the order of their times,
+// a second at a time.
 #include <QString>
 #include <QXmlStreamWriter>
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include "storage/formats/exports.h"
 #include "storage/formats/samples.h"
 #include "storage/formats/text_file.h"
+#include "storage/layout.h"
 
 namespace lockstep::storage {
 namespace {
@@ -99,7 +101,10 @@ Status write_xdf(SessionSource& sessions, const ExportOptions& options, const st
     const std::vector<int> streams = stored_streams(session);
     TextFile file(path);
     file.write("XDF:");
-    write_chunk(file, 1, "<?xml version=\"1.0\"?><info><version>1.0</version></info>");
+    const int64_t start = session.header().start_utc_ns;
+    write_chunk(file, 1,
+                "<?xml version=\"1.0\"?><info><version>1.0</version>" +
+                    (start == 0 ? "" : "<datetime>" + utc_text(start) + "</datetime>") + "</info>");
     for (size_t i = 0; i < streams.size(); ++i) {
         const StreamInfo& info = session.streams()[size_t(streams[i])].info;
         std::vector<ChannelInfo> channels = info.channels;
@@ -115,6 +120,22 @@ Status write_xdf(SessionSource& sessions, const ExportOptions& options, const st
                 numbered(markers) + header_xml("labels", "Markers", "string", 0, std::vector<ChannelInfo>(1),
                                                session.header().identifier));
 
+    // XDF's markers are points; how long the labels last stands in a stream beside them.
+    const uint32_t durations = markers + 1;
+    ChannelInfo seconds;
+    seconds.name = "duration";
+    seconds.unit = "seconds";
+    write_chunk(file, 2,
+                numbered(durations) + header_xml("label_durations", "Durations", "double64", 0, {seconds},
+                                                 session.header().identifier));
+
+    // Time stamps are on the file's own clock already; readers that synchronise look for an offset.
+    for (uint32_t id = 1; id <= durations; ++id) {
+        std::string content = numbered(id);
+        put(&content, 0.0);
+        put(&content, 0.0);
+        write_chunk(file, 4, content);
+    }
     std::vector<uint64_t> at(streams.size(), 0);
     std::vector<int32_t> counts;
     for (double until = 1;; until += 1) {
@@ -152,6 +173,12 @@ Status write_xdf(SessionSource& sessions, const ExportOptions& options, const st
         put(&content, label.start);
         put_length(&content, label.label_class.size());
         write_chunk(file, 3, content + label.label_class);
+        content = numbered(durations);
+        put_length(&content, 1);
+        content.push_back(8);
+        put(&content, label.start);
+        put(&content, label.stop - label.start);
+        write_chunk(file, 3, content);
     }
     for (size_t i = 0; i < streams.size(); ++i) {
         const SessionStream& stream = session.streams()[size_t(streams[i])];
@@ -160,14 +187,10 @@ Status write_xdf(SessionSource& sessions, const ExportOptions& options, const st
                         footer_xml(row_time(stream, 0), row_time(stream, stream.rows - 1), stream.rows));
     }
     const bool any = !labels->labels.empty();
-    write_chunk(file, 6,
-                numbered(markers) + footer_xml(any ? labels->labels.front().start : 0,
-                                               any ? labels->labels.back().start : 0, labels->labels.size()));
-    for (const Label& label : labels->labels)
-        if (label.stop > label.start) {
-            report->notes.push_back("XDF markers are points: the ends of labels are left out");
-            break;
-        }
+    for (const uint32_t id : {markers, durations})
+        write_chunk(file, 6,
+                    numbered(id) + footer_xml(any ? labels->labels.front().start : 0,
+                                              any ? labels->labels.back().start : 0, labels->labels.size()));
     report->files.push_back(path);
     return file.close();
 }

@@ -4,11 +4,13 @@ import csv
 import gzip
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import uuid
 
 import h5py
 import numpy as np
@@ -81,6 +83,50 @@ class ReadBack(unittest.TestCase):
         self.assertAlmostEqual(first["onset"], 4.98, places=3)
         self.assertAlmostEqual(first["duration"], 19.66, places=3)
 
+    def test_edf_keeps_small_units_invalid_values_and_channels(self):
+        import mne
+        # An EEG amplifier that speaks volts, with an electrode that fell off for a while; its header has 8
+        # characters for a limit of 0.0001875. Two streams have a channel of one name.
+        t = np.arange(1000) / 100
+        wave = 1.5e-4 * np.sin(2 * np.pi * 3 * t)
+        source = self.out("volts.csv")
+        with open(source, "w") as file:
+            file.write("a,b,x\n")
+            for i, v in enumerate(wave):
+                file.write(f"{v:.9g},{'nan' if 200 <= i < 250 else format(-v, '.9g')},{i}\n")
+        with open(source + ".json", "w") as file:
+            json.dump({"rate": 100, "streams": [
+                {"name": "eeg", "kind": "eeg", "unit": "V", "columns": ["a", "b"]},
+                {"name": "aux", "kind": "other", "unit": "V", "columns": ["a"]},
+                {"name": "count", "kind": "other", "columns": ["x"]}]}, file)
+        labels = self.out("volts_labels.csv")
+        with open(labels, "w") as file:
+            file.write("start_s,stop_s,class\n1,2," + "a long name µµµµµµµµµµµµµµµµµµµµµµµµ\n")
+        convert("import", source, self.out("volts.h5"), labels=labels)
+        for form, steps in (("edf", 2 ** 16), ("bdf", 2 ** 24)):
+            notes = convert("export", form, self.out("volts." + form), self.out("volts.h5"))
+            self.assertIn("50 samples hold no number", notes)
+            self.assertIn("40 bytes", notes)
+            read = mne.io.read_raw_edf if form == "edf" else mne.io.read_raw_bdf
+            raw = read(self.out("volts." + form), verbose="error")
+            self.assertEqual(raw.ch_names, ["eeg a", "b", "aux a", "x"])
+            data = raw.get_data()
+            np.testing.assert_allclose(data[0], wave, atol=4e-4 / steps)
+            np.testing.assert_allclose(data[1, 250:], -wave[250:], atol=4e-4 / steps)
+            np.testing.assert_allclose(data[1, 200:250], -wave[199], atol=4e-4 / steps)
+            np.testing.assert_array_equal(data[3], np.arange(1000))
+            found = {a["description"]: (a["onset"], a["duration"]) for a in raw.annotations}
+            self.assertEqual(found["BAD_nan eeg"], (2.0, 0.5))
+            self.assertTrue(any(name.startswith("a long name µµµ") for name in found))
+
+    def test_label_of_a_channel(self):
+        import mne
+        with open(self.out("chan.csv"), "w") as file:
+            file.write("label,Fz,Cz\n" + "".join(f"{'x' if 100 <= i < 200 else ''},{i},{i}\n" for i in range(500)))
+        convert("import", self.out("chan.csv"), self.out("chan.h5"), rate=100)
+        convert("export", "edf", self.out("chan.edf"), self.out("chan.h5"))
+        self.assertEqual(mne.read_annotations(self.out("chan.edf")).onset.tolist(), [1.0])
+
     def test_different_rates_become_different_files(self):
         session = self.out("e4.h5")
         convert("import", f"{DATA}/wrist_e4_stress/S05", session, subject="S05")
@@ -150,7 +196,21 @@ class ReadBack(unittest.TestCase):
         self.assertIn("too few", convert("export", "dataset", self.out("no.h5"), self.hapt[0], stream="acc", ok=False))
         self.assertIn("twice", convert("export", "dataset", self.out("no.h5"), self.hapt[0], self.hapt[0], ok=False))
         self.assertIn("gap", convert("export", "dataset", self.out("no.h5"), self.hapt[0], split="time", gap=0.5, ok=False))
+        # The same recording, imported twice, is a leak whatever it is called.
+        copy = self.out("exp01_again.h5")
+        with open(self.out("hapt.json")) as file:
+            self.assertTrue(json.load(file))
+        convert("import", f"{DATA}/imu_hapt/exp01_user01.csv", copy, description=self.out("hapt.json"), subject="U99",
+                labels=f"{DATA}/imu_hapt/labels.csv")
+        self.assertIn("same samples", convert("export", "dataset", self.out("no.h5"), *self.hapt, copy, stream="acc", ok=False))
+        self.assertIn("shards", convert("export", "edf", self.out("no.edf"), self.hapt[0], shard=1, shards=2, ok=False))
         self.assertFalse(os.path.exists(self.out("no.h5")))
+
+    def test_dataset_keeps_the_order_of_named_classes(self):
+        convert("export", "dataset", self.out("order.h5"), *self.hapt, stream="acc", classes="WALKING,LAYING,no such,SITTING")
+        with h5py.File(self.out("order.h5")) as file:
+            self.assertEqual([c.decode() for c in file["classes/name"][()]], ["WALKING", "LAYING", "no such", "SITTING"])
+            self.assertEqual(set(file["y"][()]), {0, 1, 3})
 
     def test_dataset_split_by_time(self):
         convert("export", "dataset", self.out("time.h5"), self.hapt[0], split="time", stream="gyro", hop=0.5)
@@ -176,12 +236,81 @@ class ReadBack(unittest.TestCase):
         with open(stem + "_channels.tsv") as file:
             self.assertEqual(len(file.readlines()), 9)
         beh = f"{root}/sub-U01/beh/sub-U01_task-activities_run-1_recording-acc_physio"
+        self.follows_bids(root)
         with gzip.open(beh + ".tsv.gz", "rt") as file:
             values = np.loadtxt(file)
         np.testing.assert_allclose(values, self.table[:, :3] / 720, rtol=1e-6)
         with open(beh + ".json") as file:
             side = json.load(file)
         self.assertEqual((side["SamplingFrequency"], side["Columns"][0]), (50, "acc_x"))
+
+    def follows_bids(self, root):
+        """The rules of BIDS 1.8 for EEG, behaviour and physio, as the specification states them."""
+        name = re.compile(r"(sub-[a-zA-Z0-9]+)_task-[a-zA-Z0-9]+(_acq-[a-zA-Z0-9]+)?_run-[0-9]+"
+                          r"(_recording-[a-zA-Z0-9]+)?_(eeg|events|channels|physio)\.(bdf|tsv|tsv\.gz|json)")
+        with open(f"{root}/participants.tsv") as file:
+            people = [row["participant_id"] for row in csv.DictReader(file, delimiter="\t")]
+        self.assertEqual(people, sorted(d for d in os.listdir(root) if d.startswith("sub-")))
+        with open(f"{root}/dataset_description.json") as file:
+            description = json.load(file)
+        self.assertTrue(description["Name"] and description["BIDSVersion"])
+        tagged = False
+        for folder, _, files in os.walk(root):
+            for file_name in files:
+                path = os.path.join(folder, file_name)
+                parts = os.path.relpath(path, root).split(os.sep)
+                if len(parts) == 1:
+                    continue
+                if file_name.endswith("_scans.tsv"):
+                    with open(path) as file:
+                        for row in csv.DictReader(file, delimiter="\t"):
+                            self.assertTrue(os.path.exists(os.path.join(folder, row["filename"])))
+                    continue
+                matched = name.fullmatch(file_name)
+                self.assertTrue(matched, file_name)
+                self.assertEqual(matched[1], parts[0])
+                self.assertIn(parts[1], ("eeg", "beh"))
+                kind, ending = matched[4], matched[5]
+                if (kind, ending) == ("eeg", "json"):
+                    with open(path) as file:
+                        side = json.load(file)
+                    for key in ("TaskName", "EEGReference", "SamplingFrequency", "PowerLineFrequency", "SoftwareFilters"):
+                        self.assertIn(key, side)
+                    self.assertEqual(re.sub("[^a-zA-Z0-9]", "", side["TaskName"]),
+                                     re.search("_task-([^_]+)", file_name)[1])
+                    with open(path.replace("_eeg.json", "_channels.tsv")) as file:
+                        rows = list(csv.DictReader(file, delimiter="\t"))
+                    self.assertEqual(len({r["name"] for r in rows}), len(rows))
+                    self.assertEqual(side["EEGChannelCount"], sum(r["type"] == "EEG" for r in rows))
+                    self.assertTrue({r["type"] for r in rows} <= {"EEG", "EOG", "ECG", "EMG", "TRIG", "RESP", "TEMP", "GSR", "MISC"})
+                if (kind, ending) == ("physio", "json"):
+                    with open(path) as file:
+                        side = json.load(file)
+                    with gzip.open(path.replace(".json", ".tsv.gz"), "rt") as file:
+                        self.assertEqual(len(file.readline().split("\t")), len(side["Columns"]))
+                    self.assertGreater(side["SamplingFrequency"], 0)
+                    self.assertIsInstance(side["StartTime"], (int, float))
+                if kind == "events" and ending == "tsv":
+                    with open(path) as file:
+                        rows = list(csv.DictReader(file, delimiter="\t"))
+                    onsets = [float(r["onset"]) for r in rows]
+                    self.assertEqual(onsets, sorted(onsets))
+                    self.assertTrue(all(float(r["duration"]) >= 0 and r["trial_type"] for r in rows))
+                    tagged = tagged or any("HED" in r for r in rows)
+        self.assertEqual(tagged, "HEDVersion" in description)
+
+    def test_bids_of_everything(self):
+        root = self.out("bids_all")
+        psg = self.out("psg.h5")
+        convert("import", f"{DATA}/formats/short_psg.edf", psg, subject="B-01", task="sleep lab")
+        e4 = self.out("e4_bids.h5")
+        convert("import", f"{DATA}/wrist_e4_stress/S05", e4, labels=f"{DATA}/wrist_e4_stress/labels.csv")
+        self.assertIn("sub-B01x2", convert("export", "bids", root, self.eeg, psg, e4, self.hapt[1]))
+        self.follows_bids(root)
+        # Two people whose names differ in what a label cannot hold stay two people.
+        self.assertTrue(os.path.exists(f"{root}/sub-B01/eeg") and os.path.exists(f"{root}/sub-B01x2/eeg"))
+        with open(f"{root}/sub-B01x2/eeg/sub-B01x2_task-sleeplab_run-1_channels.tsv") as file:
+            self.assertEqual([r["type"] for r in csv.DictReader(file, delimiter="\t")], ["EEG", "EEG", "EOG"])
 
     def test_xdf(self):
         path = self.out("hapt.xdf")
@@ -190,7 +319,7 @@ class ReadBack(unittest.TestCase):
         with open(path, "rb") as file:
             data = file.read()
         self.assertEqual(data[:4], b"XDF:")
-        at, values, markers = 4, [], []
+        at, values, markers, ends = 4, [], [], []
 
         def length(i):
             width = data[i]
@@ -206,20 +335,62 @@ class ReadBack(unittest.TestCase):
                 if stream == 3:
                     n, j = length(i + 9)
                     markers.append(data[j:j + n].decode())
+                if stream == 4:
+                    ends.append(struct.unpack_from("<dd", data, i + 1))
             at += size
         values = np.concatenate(values)
         np.testing.assert_allclose(values["v"], self.table[:, :3] / 720, rtol=1e-6)
         np.testing.assert_allclose(np.diff(values["t"]), 0.02, atol=1e-3)
         self.assertEqual(markers[0], "STANDING")
+        self.assertEqual(ends[0][0], 4.98)
+        self.assertAlmostEqual(ends[0][1], 19.66)
         convert("import", path, self.out("from_xdf.h5"))
         with lockstep.open_session(self.out("from_xdf.h5")) as session:
             np.testing.assert_allclose(session["acc"].values(), self.table[:, :3] / 720, rtol=1e-6)
+            with lockstep.open_session(self.hapt[0]) as original:
+                for a, b in zip(session.labels, original.labels):
+                    self.assertEqual(a["class"], b["class"])
+                    np.testing.assert_allclose([a["start"], a["stop"]], [b["start"], b["stop"]], atol=1e-9)
+        # A library that people load XDF with, where it is installed.
+        try:
+            import pyxdf
+        except ImportError:
+            return
+        streams, _ = pyxdf.load_xdf(path)
+        self.assertEqual(streams[0]["info"]["nominal_srate"], ["50"])
+        np.testing.assert_allclose(streams[0]["time_series"], self.table[:, :3] / 720, rtol=1e-6)
 
     def test_nwb_and_mat(self):
         convert("export", "nwb", self.out("hapt.nwb"), self.hapt[0])
         with h5py.File(self.out("hapt.nwb")) as file:
-            self.assertEqual(file.attrs["neurodata_type"], b"NWBFile")
+            # What the NWB 2 schema asks of a file, a TimeSeries and a table of intervals; readers that check
+            # types (pynwb) take texts of variable length only.
+            for name in ("identifier", "session_description", "session_start_time", "timestamps_reference_time"):
+                self.assertEqual(h5py.check_string_dtype(file[name].dtype).length, None)
+                self.assertEqual(file[name].shape, ())
+            self.assertEqual(file["file_create_date"].shape, (1,))
+            for group in ("acquisition", "analysis", "processing", "general", "stimulus/presentation",
+                          "stimulus/templates"):
+                self.assertIsInstance(file[group], h5py.Group)
+            typed = {"/": "NWBFile", "acquisition/acc": "TimeSeries", "acquisition/gyro": "TimeSeries",
+                     "general/subject": "Subject", "intervals/labels": "TimeIntervals",
+                     "intervals/labels/id": "ElementIdentifiers", "intervals/labels/start_time": "VectorData"}
+            identifiers = set()
+            for path, kind in typed.items():
+                self.assertEqual(file[path].attrs["neurodata_type"], kind)
+                self.assertIsInstance(file[path].attrs["namespace"], str)
+                identifiers.add(str(uuid.UUID(file[path].attrs["object_id"])))
+            self.assertEqual(len(identifiers), len(typed))
+            self.assertRegex(file.attrs["nwb_version"], r"^2\.\d+\.\d+$")
+            table = file["intervals/labels"]
+            self.assertEqual(list(table.attrs["colnames"][:3]), ["start_time", "stop_time", "label"])
+            for column in table.attrs["colnames"]:
+                self.assertEqual(table[column].shape, table["id"].shape)
             series = file["acquisition/acc"]
+            self.assertEqual(series["data"].attrs["unit"], "g")
+            self.assertEqual((series["timestamps"].attrs["interval"], series["timestamps"].attrs["unit"]),
+                             (1, "seconds"))
+            np.testing.assert_allclose(np.diff(series["timestamps"][()]), 0.02, atol=1e-3)
             np.testing.assert_allclose(series["data"][()], self.table[:, :3] / 720, rtol=1e-6)
             self.assertEqual(series["timestamps"].shape, (len(self.table),))
             self.assertEqual(file["intervals/labels/label"][0], b"STANDING")
@@ -230,6 +401,15 @@ class ReadBack(unittest.TestCase):
         with h5py.File(self.out("hapt.mat")) as file:
             np.testing.assert_allclose(file["acc_data"][()], self.table[:, :3] / 720, rtol=1e-6)
             self.assertEqual("".join(chr(c) for c in file["label_class"][:8, 0]), "STANDING")
+            self.assertEqual(file["label_class"].attrs["MATLAB_class"], b"char")
+            self.assertEqual(file["acc_time"].shape, (len(self.table), 1))
+        # A session without labels: MATLAB keeps an empty array's size as its content.
+        convert("import", f"{DATA}/ppg_heartpy/data.csv", self.out("ppg.h5"), rate=100)
+        convert("export", "mat", self.out("ppg.mat"), self.out("ppg.h5"))
+        with h5py.File(self.out("ppg.mat")) as file:
+            for name in ("label_start", "label_class"):
+                self.assertEqual(file[name].attrs["MATLAB_empty"], 1)
+                self.assertEqual(file[name][()].tolist(), [0, 0])
 
     def test_deidentified(self):
         said = convert("export", "bids", self.out("hidden"), self.hapt[1], deidentify=1)
@@ -237,6 +417,41 @@ class ReadBack(unittest.TestCase):
         names = " ".join(os.path.join(d, f) for d, _, files in os.walk(self.out("hidden")) for f in files)
         self.assertIn("sub-P001", names)
         self.assertNotIn("U03", names)
+
+    def test_nothing_names_a_person(self):
+        # A name as subject, file name, note of a label; a start date; the session's own number.
+        labels = self.out("named.csv")
+        with open(labels, "w") as file:
+            file.write("start_s,stop_s,class,channel\n1,2,blink,Meierhofer left\n")
+        source = self.out("named.txt")
+        with open(f"{DATA}/eeg_openbci/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt") as original, open(source, "w") as file:
+            file.writelines(line for _, line in zip(range(1500), original))
+        people = []
+        for name in ("Meierhofer", "Meierhofer2"):
+            people.append(self.out(name + ".h5"))
+            convert("import", source, people[-1], labels=labels, subject=name, task="blinks")
+        with lockstep.open_session(people[0]) as session:
+            secrets = [b"Meierhofer", session.identifier.encode(), b"2019-05-15", b"15.05.19", b"15-MAY-2019",
+                       os.path.basename(self.work).encode()]
+        for form in ("edf", "bdf", "csv", "bids", "xdf", "nwb", "mat", "dataset"):
+            more = {"split": "none", "background": "rest"} if form == "dataset" else {}
+            for sessions in ([people[0]], people):
+                if form == "dataset" and len(sessions) == 2:
+                    continue  # the same samples twice
+                out = self.out(f"unnamed_{form}_{len(sessions)}")
+                convert("export", form, out, *sessions, deidentify=1, **more)
+                made = [f for f in os.listdir(self.work) if f.startswith(os.path.basename(out))]
+                self.assertTrue(made)
+                for top in made:
+                    files = [os.path.join(d, f) for d, _, fs in os.walk(self.out(top)) for f in fs] or [self.out(top)]
+                    for path in files:
+                        with open(path, "rb") as file:
+                            data = file.read()
+                        if path.endswith(".gz"):
+                            data = gzip.decompress(data)
+                        data += data.replace(b"\0", b"") + path[len(self.work):].encode()  # UTF-16 too
+                        for secret in secrets:
+                            self.assertNotIn(secret, data, path)
 
     def test_python_session(self):
         import mne  # noqa: F401
