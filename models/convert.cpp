@@ -123,6 +123,8 @@ std::string provenance_of(const ConvertRequest& request, const Graph& g, const C
     for (const model::AppliedRewrite& r : report.rewrites)
         names.insert(r.name);
     if (!names.empty()) j["rewrites"] = names;
+    if (request.prune > 0)
+        j["pruning"] = {{"fraction", request.prune}, {"macs_before", report.pruning.macs_before}};
     return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -192,6 +194,11 @@ void take_time_first(Graph* graph, const PreprocessingInput& in) {
     g.nodes.insert(g.nodes.begin(), std::move(turn));
 }
 
+tl::unexpected<Error> no_pruning(const ConvertRequest& request) {
+    return fail(ErrorKind::usage, "only a network with real weights can be pruned", request.source,
+                "prune the float network, or leave out --prune");
+}
+
 Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const std::vector<uint8_t>& file,
                                           model::Target target, ConvertReport* report) {
     for (const std::string& name : request.without) {
@@ -215,6 +222,12 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
                                         : std::filesystem::path(request.source).stem().string();
     if (way) take_time_first(&*graph, way->inputs[0]);
     report->rewrites = simplify(&*graph, request.without);
+    if (request.prune > 0) {
+        for (const model::Node& n : graph->nodes)
+            if (n.has_weights() && n.weights.empty()) return no_pruning(request);
+        report->pruning = prune(&*graph, request.prune);
+        if (const Status s = check_graph(*graph); !s) return tl::make_unexpected(s.error());
+    }
 
     auto set = calibration_of(request);
     if (!set) return tl::make_unexpected(set.error());
@@ -302,8 +315,11 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     if (!target) return tl::make_unexpected(target.error());
     const auto file = read_model_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
-    if (is_operator(*file)) return convert_operator(request, *file);
     const Bytes whole(file->data(), file->size());
+    if (request.prune > 0 && (is_operator(*file) || is_classical(*file) || is_tflite(*file) ||
+                              model::is_onnx_classical(whole)))
+        return no_pruning(request);
+    if (is_operator(*file)) return convert_operator(request, *file);
     auto bytes = is_classical(*file)               ? convert_classical(request, *file)
                  : is_tflite(*file)                ? convert_tflite(request, *file, *target, report)
                  : model::is_onnx_classical(whole) ? convert_onnx_classical(request, whole)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "acquisition/error.h"
+#include "models/pruning.h"
 #include "models/quantiser.h"
 #include "models/rewrites.h"
 #include "models/windows.h"
@@ -28,6 +29,7 @@ struct ConvertRequest {
     std::string name;                    // of the plan; empty: the preprocessing's, else the file's
     model::QuantiserOptions quantiser;
     std::set<std::string> without;  // names of rewrites
+    double prune = 0;               // share of the channels that go (models/pruning.h); float networks only
     std::string tool;               // for the provenance, "lockstep 0.1.0"
     // Whose kernels the weights are laid out for: "any", or one of known_targets(). Bits do not depend on it.
     std::string target = "any";
@@ -39,6 +41,7 @@ struct ConvertReport {
     float largest_error = 0;   // of a score, in the unit of the scores
     uint64_t macs = 0;
     std::vector<model::AppliedRewrite> rewrites;
+    model::PruningReport pruning;  // its fraction is 0 when none was asked for
 };
 
 const std::vector<std::string>& known_targets();

@@ -30,6 +30,25 @@ int list_rewrites(bool json) {
     return kYes;
 }
 
+Json pruning_json(const model::PruningReport& p) {
+    Json layers = Json::array();
+    for (const model::PrunedLayer& l : p.layers) {
+        layers.push_back({{"node", l.node}, {"channels", l.channels}, {"kept", l.kept}});
+        if (!l.why_not.empty()) layers.back()["why_not"] = l.why_not;
+    }
+    return {{"fraction", p.fraction},         {"macs_before", p.macs_before}, {"macs_after", p.macs_after},
+            {"bytes_before", p.bytes_before}, {"bytes_after", p.bytes_after}, {"layers", layers}};
+}
+
+void say_pruning(const model::PruningReport& p) {
+    for (const model::PrunedLayer& l : p.layers)
+        say("pruned \"" + l.node + "\": " + std::to_string(l.kept) + " of " + std::to_string(l.channels) +
+            " channels" + (l.why_not.empty() ? "" : ", " + l.why_not));
+    say("pruned: " + std::to_string(p.macs_after) + " of " + std::to_string(p.macs_before) +
+        " multiplications, " + std::to_string(p.bytes_after) + " of " + std::to_string(p.bytes_before) +
+        " bytes of weights; 'lockstep model evaluate --float' tells what it costs");
+}
+
 int run(Request r) {
     if (r.list_rewrites) return list_rewrites(r.json);
     if (r.convert.source.empty() || r.output.empty())
@@ -48,15 +67,19 @@ int run(Request r) {
     Json rewrites = Json::array();
     for (const model::AppliedRewrite& done : report.rewrites)
         rewrites.push_back({{"name", done.name}, {"node", done.node}});
-    if (r.json)
-        print_json({{"plan", r.output},
+    if (r.json) {
+        Json out = {{"plan", r.output},
                     {"plan_id", id},
                     {"bytes", bytes->size()},
                     {"macs", report.macs},
                     {"calibration_windows", report.calibration_windows},
                     {"same_decision", report.same_decision},
                     {"largest_error", report.largest_error},
-                    {"rewrites", rewrites}});
+                    {"rewrites", rewrites}};
+        if (r.convert.prune > 0) out["pruning"] = pruning_json(report.pruning);
+        print_json(out);
+    }
+    if (r.convert.prune > 0) say_pruning(report.pruning);
     std::string text = r.output + ": plan " + id.substr(0, 16) + ", " + std::to_string(bytes->size()) +
                        " bytes, " + std::to_string(report.macs) + " multiplications a window";
     if (report.macs == 0)
@@ -116,6 +139,9 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
     c->add_option("--classes", r->convert.classes, "Names of the outputs, A,B,C, when they are classes")
         ->delimiter(',');
     c->add_option("--without", r->without, "A rewrite to leave out; may be given several times");
+    c->add_option("--prune", r->convert.prune,
+                  "Share of each layer's channels that go, the weakest first; of a float network")
+        ->check(CLI::Range(0.0, 0.95));
     c->add_flag("--list-rewrites", r->list_rewrites, "The rewrites of a float network, and end");
     c->add_flag("--force", r->force, "Replace an existing plan");
     c->add_flag("--json", r->json, "One JSON object on standard output");
