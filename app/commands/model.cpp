@@ -31,6 +31,7 @@ void add_model(CLI::App& root, Chosen* chosen) {
     add_model_run(*model, chosen);
     add_model_evaluate(*model, chosen);
     add_model_report(*model, chosen);
+    add_model_parity(*model, chosen);
     add_model_sign(*model, chosen);
     add_model_source(*model, chosen);
     add_model_device(*model, chosen);

@@ -15,7 +15,8 @@ void add_model_evaluate(CLI::App& model, Chosen* chosen);
 void add_model_report(CLI::App& model, Chosen* chosen);
 void add_model_source(CLI::App& model, Chosen* chosen);
 void add_model_device(CLI::App& model, Chosen* chosen);  // push, list, activate, rollback
-void add_model_sign(CLI::App& model, Chosen* chosen);    // and verify
+void add_model_parity(CLI::App& model, Chosen* chosen);
+void add_model_sign(CLI::App& model, Chosen* chosen);  // and verify
 
 // When the calibration is a session: its windows, cut by the preprocessing's way from counts.
 Result<std::optional<WindowSet>> session_windows(const ConvertRequest& request);

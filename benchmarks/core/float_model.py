@@ -1,7 +1,10 @@
 """A TFLite int8 model as a float32 ONNX model: the same layers, weights and biases times their scales, channels
 first as ONNX Runtime runs them best. Knows the layers that the benchmark's models have.
 
-  float_model.py MODEL.tflite OUT.onnx    prints the input's shape, channels first"""
+  float_model.py MODEL.tflite OUT.onnx [INPUT.i8 STEM]
+
+Prints the input's shape, channels first. The int8 inputs become real ones: STEM.npy in that order, STEM.f32 with the
+channels last."""
 import struct
 import sys
 
@@ -162,7 +165,20 @@ class Converter:
         return model, shape
 
 
+    def real_inputs(self, path):
+        """Inputs in int8 as rows of reals."""
+        quantisation = self.tensors[self.input].table(4)
+        raw = np.fromfile(path, np.int8).reshape(-1, int(np.prod(self.shape(self.input)))).astype(np.float32)
+        return (raw - np.float32(quantisation.vector(3, "<i8")[0])) * quantisation.vector(2, "<f4")[0]
+
+
 if __name__ == "__main__":
-    converted, input_shape = Converter(sys.argv[1]).convert()
+    converter = Converter(sys.argv[1])
+    converted, input_shape = converter.convert()
     save(converted, sys.argv[2])
+    if len(sys.argv) > 4:
+        rows = converter.real_inputs(sys.argv[3])
+        rows.astype("<f4").tofile(sys.argv[4] + ".f32")
+        first = rows.reshape(len(rows), -1, input_shape[1]).transpose(0, 2, 1)
+        np.save(sys.argv[4] + ".npy", first.reshape(len(rows), *input_shape[1:]))
     print(*input_shape)

@@ -2,11 +2,11 @@
 // (main with the file of plans and, if wanted, a kernel set's name) or bare (LOCKSTEP_BARE: plans loaded at
 // LOCKSTEP_PLANS, semihosting).
 //
-//   plans file: u32 count, then for each u32 bytes, padded to 16, and its bytes, padded to 16
-//   output:     PLAN STAGE HASH ...; kernels cases N fast N wrong N first N HASH
+//   plans file: what run_all() reads
+//   output:     PLAN/ WINDOW. STAGE NAME HASH ...; kernels cases N fast N wrong N first N HASH
+#include "embedded_target/parity/kernel_cases.h"
 #include "models/core/engine.h"
 #include "models/core/kernels/sets.h"
-#include "tests/parity/kernel_cases.h"
 
 #ifdef LOCKSTEP_BARE
 extern "C" void firmware_main();
@@ -66,12 +66,15 @@ void put_number(uint32_t v) {
 struct Printer {
     const Plan* plan;
     size_t first;  // stage of operator 0
+    uint32_t window;
 };
 
 void print_stage(void* user, size_t index, const Tensor& output) {
     const auto* printer = static_cast<const Printer*>(user);
     put(printer->plan->name());
     put("/");
+    put_number(printer->window);
+    put(".");
     put_number(uint32_t(index));
     put(" ");
     put(printer->plan->stage(printer->first + index).name);
@@ -79,36 +82,52 @@ void print_stage(void* user, size_t index, const Tensor& output) {
     put("\n");
 }
 
-void run_plan(Bytes blob) {
+// Not every number is one, and nothing may depend on the machine then, either.
+void fill_random(parity::Random* random, const Tensor& x) {
+    float* values = static_cast<float*>(x.data);
+    for (size_t k = 0; k < x.elements(); ++k)
+        values[k] = float(random->in(-4000, 4000)) / 1024.0f;
+    const uint32_t odd[3] = {0x7fc00000, 0x7f800000, 0xff800000};
+    for (size_t k = 0; k < 3 && k < x.elements(); ++k)
+        memcpy(&values[k], &odd[k], 4);
+}
+
+// `inputs` are the plan's, one after another, as often as they are there; random ones when it is empty.
+void run_plan(Bytes blob, Bytes inputs) {
     Plan plan;
     if (Plan::open(blob, &plan) != Code::ok) return put("a plan does not open\n");
     Engine engine;
     if (engine.bind(plan, all_operators(), MutableBytes(memory)) != Code::ok)
         return put("a plan does not bind\n");
+    Printer printer = {&plan, plan.stages() - engine.operators(), 0};
     parity::Random random;
-    for (size_t i = 0; i < plan.inputs(); ++i) {
-        const Tensor& x = engine.input(i);
-        float* values = static_cast<float*>(x.data);
-        for (size_t k = 0; k < x.elements(); ++k)
-            values[k] = float(random.in(-4000, 4000)) / 1024.0f;
-        // Not every number is one, and nothing may depend on the machine then, either.
-        const uint32_t odd[3] = {0x7fc00000, 0x7f800000, 0xff800000};
-        for (size_t k = 0; k < 3 && k < x.elements(); ++k)
-            memcpy(&values[k], &odd[k], 4);
-    }
-    Printer printer = {&plan, plan.stages() - engine.operators()};
-    engine.run(print_stage, &printer);
+    do {
+        for (size_t i = 0; i < plan.inputs(); ++i) {
+            const Tensor& x = engine.input(i);
+            if (x.bytes() > inputs.size() && inputs.size() != 0) return put("an input is too short\n");
+            if (inputs.size() == 0) {
+                fill_random(&random, x);
+                continue;
+            }
+            memcpy(x.data, inputs.data(), x.bytes());
+            inputs = Bytes(inputs.data() + x.bytes(), inputs.size() - x.bytes());
+        }
+        engine.run(print_stage, &printer);
+        ++printer.window;
+    } while (inputs.size() != 0);
 }
 
+// Their number; of each its bytes, those of its inputs, then both, everything in whole blocks of 16.
 void run_all(const uint8_t* plans) {
     uint32_t count;
     memcpy(&count, plans, 4);
     const uint8_t* at = plans + 16;
     for (uint32_t i = 0; i < count; ++i) {
-        uint32_t bytes;
-        memcpy(&bytes, at, 4);
-        run_plan(Bytes(at + 16, bytes));
-        at += 16 + (bytes + 15) / 16 * 16;
+        uint32_t bytes[2];
+        memcpy(bytes, at, 8);
+        const uint8_t* inputs = at + 16 + (bytes[0] + 15) / 16 * 16;
+        run_plan(Bytes(at + 16, bytes[0]), Bytes(inputs, bytes[1]));
+        at = inputs + (bytes[1] + 15) / 16 * 16;
     }
     const parity::Result r = cases.run(KERNEL_CASES);
     put("kernels cases");

@@ -1,14 +1,20 @@
 """The parity matrix: the same plans on the same inputs on every machine, every intermediate tensor's hash compared.
 
-  tests/parity/parity.py [--short] [MACHINE...]
+  embedded_target/parity/parity.py [--short] [MACHINE...]
+  embedded_target/parity/parity.py --plan PLAN [--plan PLAN]... [--input FILE] [--json]    (lockstep model parity)
 
 Machines: the host's reference and each of its kernel sets that this processor has (AVX-VNNI also where only the
 same instruction of AVX512 is there, in that encoding), Cortex-M3, M4F, M7, M33 and M55 (QEMU system machines, bare), RV32
 (QEMU virt, bare) and AArch64 (QEMU user: with the dot product, and a Cortex-A53, which has none). Each also runs random layers through its kernels and the plain reference
-and compares the bytes. Exit 1 when anything differs; the first differing layer is named."""
+and compares the bytes. Exit 1 when anything differs; the first differing layer is named.
+
+With --plan it is a user's plans, without random layers, on the machines whose compiler and emulator are installed.
+FILE holds their inputs as float32, one after another; without it they are random."""
 import argparse
+import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -28,6 +34,7 @@ BOARDS = {"m3": "mps2-an385", "m4f": "mps2-an386", "m7": "mps2-an500", "m33": "m
           "m55": "mps3-an547"}
 HOST_SETS = ["avx2", "avx-vnni", "avx512-vnni"]
 AARCH64 = {"aarch64": ("max", "neon-dot"), "aarch64-a53": ("cortex-a53", None)}  # processor, the set it must have
+PLANS_ROOM = 2 << 20
 MACHINES = ["host-reference", *HOST_SETS, *BOARDS, "rv32", *AARCH64]
 RV32_LINK = """ENTRY(_start) SECTIONS { . = 0x80000000;
   .text : { *(.start) *(.text*) *(.rodata*) *(.srodata*) } .data : { *(.data*) *(.sdata*) }
@@ -44,7 +51,7 @@ def run(*command, **options):
 
 
 def sources():
-    found = [os.path.join(ROOT, "tests/parity/parity.cpp"), os.path.join(ROOT, "dsp/base/crc32c.cpp"),
+    found = [os.path.join(ROOT, "embedded_target/parity/parity.cpp"), os.path.join(ROOT, "dsp/base/crc32c.cpp"),
              os.path.join(ROOT, "dsp/base/code.cpp")]
     for part in ("models/core/ops", "models/core/kernels"):
         found += [os.path.join(ROOT, part, n) for n in sorted(os.listdir(os.path.join(ROOT, part))) if n.endswith(".cpp")]
@@ -60,7 +67,8 @@ def build(machine, compiler, extra, link, cases):
     objects = []
     for source in [*sources(), *extra]:
         target = os.path.join(folder, os.path.relpath(source, ROOT).replace("/", "_").replace("..", "") + ".o")
-        run(*cache, *compiler, *FLAGS, f"-DKERNEL_CASES={cases}", "-c", source, "-o", target)
+        define = [f"-DKERNEL_CASES={cases}"] if source.endswith("parity.cpp") else []
+        run(*cache, *compiler, *FLAGS, *define, "-c", source, "-o", target)
         objects.append(target)
     program = os.path.join(folder, "parity")
     # picolibc comes without a C++ library, which nothing here needs.
@@ -135,9 +143,16 @@ def here(machine):
     return set(needs.get(machine, [])) <= set(cpu()) or (machine == "avx-vnni" and here("avx512-vnni"))
 
 
-def pack(models):
-    """Every plan: the shipped ones and those of the shared models, in the layout for any target and for Armv7E-M."""
-    os.makedirs(OUT, exist_ok=True)
+def tools(machine):
+    """Programs that the machine needs, the host's compiler aside."""
+    if machine in BOARDS:
+        return ["arm-none-eabi-g++", "qemu-system-arm"]
+    return {"rv32": ["riscv64-unknown-elf-g++", "qemu-system-riscv32"],
+            **dict.fromkeys(AARCH64, ["aarch64-linux-gnu-g++", "qemu-aarch64"])}.get(machine, ["g++"])
+
+
+def project_plans(models):
+    """The shipped plans and those of the shared models, in the layout for any target and for Armv7E-M."""
     paths = []
     for folder, _, names in sorted(os.walk(os.path.join(ROOT, "resources/models"))):
         paths += [os.path.join(folder, n) for n in sorted(names) if n.endswith(".lsplan")]
@@ -148,21 +163,34 @@ def pack(models):
             run(os.path.join(BUILD, "benchmarks/plan_to_source"), os.path.join(DATA, "models", model + ".tflite"), model,
                 folder, target)
             paths.append(os.path.join(folder, model + ".lsplan"))
+    return paths
+
+
+def pack(paths, inputs=b""):
+    os.makedirs(OUT, exist_ok=True)
     out = struct.pack("<I12x", len(paths))
     for path in paths:
-        blob = open(path, "rb").read()
-        out += struct.pack("<I12x", len(blob)) + blob + bytes(-len(blob) % 16)
+        with open(path, "rb") as f:
+            blob = f.read()
+        out += struct.pack("<II8x", len(blob), len(inputs))
+        for part in (blob, inputs):
+            out += part + bytes(-len(part) % 16)
+    if len(out) > PLANS_ROOM:
+        raise RuntimeError(f"plans and inputs are {len(out)} bytes; boards have room for {PLANS_ROOM}")
     file = os.path.join(OUT, "plans.bin")
     with open(file, "wb") as f:
         f.write(out)
-    return file, paths
+    return file
 
 
 def stages(said):
-    """Lines of one machine: [(plan/number name, hash)], and the line about its kernels."""
+    """Lines of one machine: [(plan/ window. number name, hash)], and the line about its kernels."""
     lines = [line for line in said.splitlines() if line]
     if not lines or lines[-1] != "done":
         raise RuntimeError(f"it did not end: {said[-300:]!r}")
+    for line in lines:
+        if line.startswith(("a plan does not", "an input is")):
+            raise RuntimeError(line)
     found = [tuple(line.rsplit(" ", 1)) for line in lines if "/" in line]
     return found, next(line for line in lines if line.startswith("kernels"))
 
@@ -171,15 +199,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="fewer plans and random layers, as in ./dev test")
     parser.add_argument("--cases", type=int, help="random layers a machine")
+    parser.add_argument("--plan", action="append", default=[], help="instead of the project's plans")
+    parser.add_argument("--input", help="float32 inputs of the plans")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("machines", nargs="*", metavar="MACHINE")
     args = parser.parse_args()
     args.short |= "LOCKSTEP_PARITY_SHORT" in os.environ
-    models = ["imu", "eeg"] if args.short else ["ad01_int8", "kws_ref_model", "imu", "eeg"]
-    plans, paths = pack(models if os.path.isdir(DATA) else [])
-    cases = args.cases or (300 if args.short else 3000)
+    table = sys.stderr if args.json else sys.stdout
+    paths, inputs = args.plan, b""
+    if args.input:
+        with open(args.input, "rb") as f:
+            inputs = f.read()
+    if not paths:
+        models = ["imu", "eeg"] if args.short else ["ad01_int8", "kws_ref_model", "imu", "eeg"]
+        paths = project_plans(models if os.path.isdir(DATA) else [])
+    plans = pack(paths, inputs)
+    cases = 0 if args.plan else args.cases or (300 if args.short else 3000)
     machines = args.machines or [m for m in MACHINES if here(m)]
     for machine in set(MACHINES) - set(machines) if not args.machines else []:
-        print(f"{machine}: this processor does not have it")
+        print(f"{machine}: this processor does not have it", file=table)
+    for machine in machines if args.plan else []:
+        missing = [tool for tool in tools(machine) if shutil.which(tool) is None]
+        if missing:
+            print(f"{machine}: left out, {' and '.join(missing)} not installed", file=table)
+            machines = [m for m in machines if m != machine]
     if "host-reference" not in machines:
         machines = ["host-reference", *machines]
 
@@ -191,42 +234,55 @@ def main():
 
     with ThreadPoolExecutor(2) as pool:
         results = dict(zip(machines, pool.map(attempt, machines)))
+    return report(machines, results, len(paths), table, args.json)
+
+
+def report(machines, results, plans, table, as_json):
+    """Prints the matrix; the exit status."""
     failed = {m: r for m, r in results.items() if isinstance(r, str)}
     for machine, why in failed.items():
-        print(f"{machine}: {why}")
+        print(f"{machine}: {why}", file=table)
     reference = results["host-reference"]
     if isinstance(reference, str):
         return 1
     width = max(len(n) for n, _ in reference[0]) + 2
-    print(" " * width + "hash     " + " ".join(f"{m:>14}" for m in machines))
-    first = {}
+    print(" " * width + "hash     " + " ".join(f"{m:>14}" for m in machines), file=table)
+    first, rows = {}, []
     for i, (name, wanted) in enumerate(reference[0]):
-        cells = []
+        cells = {}
         for machine in machines:
-            if machine in failed:
-                cells.append("failed")
-                continue
-            got = results[machine][0][i][1] if i < len(results[machine][0]) else "none"
-            cells.append("same" if got == wanted else got)
-            if got != wanted:
-                first.setdefault(machine, name)
-        print(f"{name:{width}}{wanted} " + " ".join(f"{c:>14}" for c in cells))
+            got = "failed"
+            if machine not in failed:
+                got = results[machine][0][i][1] if i < len(results[machine][0]) else "none"
+                if got != wanted:
+                    first.setdefault(machine, name)
+            cells[machine] = "same" if got == wanted else got
+        rows.append({"tensor": name, "hash": wanted, "machines": cells})
+        print(f"{name:{width}}{wanted} " + " ".join(f"{c:>14}" for c in cells.values()), file=table)
     status = 1 if failed else 0
     for machine, name in first.items():
-        print(f"{machine}: the first layer that differs is {name}")
+        print(f"{machine}: the first layer that differs is {name}", file=table)
         status = 1
     for machine in machines:
         if machine in failed:
             continue
         line = results[machine][1]
-        print(f"{machine:16}{line}")
+        if " cases 0 " not in line:
+            print(f"{machine:16}{line}", file=table)
         if " wrong 0 " not in line or line.split()[-1] != reference[1].split()[-1]:
-            print(f"{machine}: a kernel differs from the reference")
+            print(f"{machine}: a kernel differs from the reference", file=table)
             status = 1
-    print(f"{len(paths)} plans, {len(reference[0])} tensors, {len(machines)} machines: "
-          + ("every one the same" if status == 0 else "NOT the same"))
+    print(f"{plans} plans, {len(reference[0])} tensors, {len(machines)} machines: "
+          + ("every one the same" if status == 0 else "NOT the same"), file=table)
+    if as_json:
+        print(json.dumps({"same": status == 0, "machines": machines, "failed": failed, "first_difference": first,
+                          "tensors": rows}))
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except RuntimeError as e:
+        print(e, file=sys.stderr)
+        sys.exit(2)
