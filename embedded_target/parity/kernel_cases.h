@@ -80,7 +80,9 @@ class Cases {
 
     bool window(bool one_dimensional, int32_t h, int32_t w, WindowParams* p, int32_t* oh, int32_t* ow) {
         p->kernel_h = one_dimensional ? 1 : random_.in(1, 4);
-        p->kernel_w = random_.one_in(4) ? 4 * random_.in(1, 4) : random_.in(1, 6);
+        p->kernel_w = one_dimensional && random_.one_in(8) ? random_.in(17, 70)
+                      : random_.one_in(4)                  ? 4 * random_.in(1, 4)
+                                                           : random_.in(1, 6);
         p->stride_h = random_.in(1, 3);
         p->stride_w = random_.one_in(2) ? 1 : random_.in(1, 3);
         p->dilation_h = random_.one_in(5) ? 2 : 1;

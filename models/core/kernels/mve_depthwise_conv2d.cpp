@@ -1,5 +1,6 @@
 // depthwise_conv2d: one channel's plane is copied with its padding, so that the bytes under a window lie
-// at fixed distances; one gather and one vmladav make an output.
+// at fixed distances; one gather and one vmladav make an output. Taps in one row need no gather, and there
+// may be more of them.
 #if defined(__ARM_FEATURE_MVE)
 #include "models/core/kernels/mve.h"
 
@@ -9,6 +10,7 @@ namespace {
 // One output: the bytes at fixed distances from `base` times the weights. Lanes without a tap weigh 0.
 struct Near {  // up to 16 taps, at most 255 bytes away
     static constexpr int32_t kTaps = 16, kFarthest = 255;
+    static constexpr bool kBeside = false;
     uint8x16_t at;
     int8x16_t weights;
     void place(const uint16_t* distance) {
@@ -24,12 +26,31 @@ struct Near {  // up to 16 taps, at most 255 bytes away
 };
 struct Far {  // up to 8 taps anywhere
     static constexpr int32_t kTaps = 8, kFarthest = 65535;
+    static constexpr bool kBeside = false;
     uint16x8_t at;
     int16x8_t weights;
     void place(const uint16_t* distance) { at = vldrhq_u16(distance); }
     void weigh(const int8_t* w) { weights = vldrbq_s16(w); }
     int32_t operator()(const int8_t* base) const {
         return vmladavq_s16(vldrbq_gather_offset_s16(base, at), weights);
+    }
+};
+
+struct Row {  // up to 64 taps, each beside the one before it
+    static constexpr int32_t kTaps = 64, kFarthest = 63;
+    static constexpr bool kBeside = true;
+    int8x16_t weights[4];
+    int steps;
+    void place(const uint16_t*) {}
+    void weigh(const int8_t* w) {
+        for (int i = 0; i < 4; ++i)
+            weights[i] = vldrbq_s8(w + 16 * i);
+    }
+    int32_t operator()(const int8_t* base) const {
+        int32_t sum = 0;
+        for (int i = 0; i < steps; ++i)
+            sum = vmladavaq_s8(sum, vldrbq_s8(base + 16 * i), weights[i]);
+        return sum;
     }
 };
 
@@ -83,6 +104,34 @@ __attribute__((noinline)) void run_quads(const Far& dot, const Quads& q, const B
     FOUR_OUTPUTS("vldrb.s16", "vmladav.s16");
 }
 
+template <int STEPS>
+inline int32_t row_sum(const int8_t* base, const int8x16_t* weights) {
+    int32_t sum = vmladavq_s8(vldrbq_s8(base), weights[0]);
+    if (STEPS > 1) sum = vmladavaq_s8(sum, vldrbq_s8(base + 16), weights[1]);
+    if (STEPS > 2) sum = vmladavaq_s8(sum, vldrbq_s8(base + 32), weights[2]);
+    if (STEPS > 3) sum = vmladavaq_s8(sum, vldrbq_s8(base + 48), weights[3]);
+    return sum;
+}
+template <int STEPS>
+__attribute__((noinline)) void run_rows(const Row& dot, const Quads& q, const Bounds& bounds, size_t count) {
+    const int8_t* const* base = q.base;
+    int8_t* out = q.out;
+    const int8x16_t weights[4] = {dot.weights[0], dot.weights[1], dot.weights[2], dot.weights[3]};
+    for (; count != 0; --count, base += 4, out += q.step) {
+        int32x4_t v = lanes(row_sum<STEPS>(base[0], weights), row_sum<STEPS>(base[1], weights),
+                            row_sum<STEPS>(base[2], weights), row_sum<STEPS>(base[3], weights));
+        v = vqrdmulhq_n_s32(vaddq_n_s32(v, q.bias), q.multiplier);
+        v = finish(vrshlq_n_s32(vqaddq_s32(v, vshrq_n_s32(v, 31)), q.shift), bounds);
+        vstrbq_scatter_offset_s32(out, q.place, v);
+    }
+}
+void run_quads(const Row& dot, const Quads& q, const Bounds& bounds, size_t count) {
+    (dot.steps == 4   ? run_rows<4>
+     : dot.steps == 3 ? run_rows<3>
+     : dot.steps == 2 ? run_rows<2>
+                      : run_rows<1>)(dot, q, bounds, count);
+}
+
 // One channel of a row of cells, eight a step.
 inline void copy_row(const int8_t* from, uint16x8_t columns, int32_t step, int8_t* to, int32_t cells) {
     asm volatile(
@@ -130,6 +179,7 @@ bool planes(const OperatorContext& c) {
     const int32_t reach = (w.kernel_h - 1) * w.dilation_h * plane_w + (w.kernel_w - 1) * w.dilation_w;
     const size_t cells = size_t(y.dim[1]) * y.dim[2], cells4 = (cells + 3) / 4 * 4;
     const size_t plane = size_t(plane_w) * size_t(plane_h);
+    if (Dot::kBeside && reach != taps - 1) return false;
     if (reach > Dot::kFarthest || c.scratch.size() < plane_scratch_bytes(w, y.dim[1], y.dim[2]) ||
         !shifts_right(channel_arrays(c.params, sizeof(ConvParams), size_t(oc)), size_t(oc)))
         return false;
@@ -140,10 +190,11 @@ bool planes(const OperatorContext& c) {
         const int32_t cell = int32_t(k < cells ? k : 0);
         base[k] = padded + cell / y.dim[2] * w.stride_h * plane_w + cell % y.dim[2] * w.stride_w;
     }
-    uint16_t distance[16] = {};
+    uint16_t distance[Dot::kTaps < 16 ? 16 : Dot::kTaps] = {};
     for (int32_t t = 0; t < taps; ++t)
         distance[t] = uint16_t(t / w.kernel_w * w.dilation_h * plane_w + t % w.kernel_w * w.dilation_w);
-    Dot dot;
+    Dot dot = {};
+    if constexpr (Dot::kBeside) dot.steps = (taps + 15) / 16;
     dot.place(distance);
     const ChannelArrays a = channel_arrays(c.params, sizeof(ConvParams), size_t(oc));
     const Bounds bounds = bounds_of(y, p.clamp);
@@ -166,7 +217,7 @@ bool planes(const OperatorContext& c) {
                 for (int32_t row = 0; row < rows; ++row, from += width * ic, to += plane_w)
                     copy_row(from, columns, 8 * ic, to, cols);
         }
-        int8_t weight[16] = {};
+        int8_t weight[Dot::kTaps < 16 ? 16 : Dot::kTaps] = {};
         for (int32_t t = 0; t < taps; ++t)
             weight[t] = a.weights[t * oc + o];
         dot.weigh(weight);
@@ -187,7 +238,7 @@ bool planes(const OperatorContext& c) {
 }  // namespace
 
 bool depthwise_conv2d(const OperatorContext& c) {
-    return planes<Near>(c) || planes<Far>(c);
+    return planes<Near>(c) || planes<Far>(c) || planes<Row>(c);
 }
 
 }  // namespace lockstep::model::kernels
