@@ -6,21 +6,26 @@
 namespace lockstep::model::kernels {
 namespace {
 
+// use(cell) for every input cell of a block.
+template <typename Use>
+inline void each_cell(const PoolBlock& b, Use use) {
+    const int8_t* row = b.from;
+    for (int32_t y = 0; y < b.rows; ++y, row += b.row_bytes) {
+        const int8_t* p = row;
+        for (int32_t x = 0; x < b.columns; ++x, p += b.column_bytes)
+            use(p);
+    }
+}
+
 struct Max {
     static constexpr int32_t kChannels = 16;
     static void run(const PoolBlock& b, int8_t* out, int32_t n, const ClampParams& clamp) {
         const mve_pred16_t some = vctp8q(uint32_t(n));
         int8x16_t best = vdupq_n_s8(-128);
-        const int8_t* row = b.from;
-        for (int32_t y = 0; y < b.rows; ++y, row += b.row_bytes) {
-            const int8_t* p = row;
-            if (n == 16)
-                for (int32_t x = 0; x < b.columns; ++x, p += b.column_bytes)
-                    best = vmaxq_s8(best, vldrbq_s8(p));
-            else
-                for (int32_t x = 0; x < b.columns; ++x, p += b.column_bytes)
-                    best = vmaxq_s8(best, vldrbq_z_s8(p, some));
-        }
+        if (n == 16)
+            each_cell(b, [&](const int8_t* p) { best = vmaxq_s8(best, vldrbq_s8(p)); });
+        else
+            each_cell(b, [&](const int8_t* p) { best = vmaxq_s8(best, vldrbq_z_s8(p, some)); });
         best = vminq_s8(vmaxq_s8(best, vdupq_n_s8(int8_t(clamp.low))), vdupq_n_s8(int8_t(clamp.high)));
         vstrbq_p_s8(out, best, some);
     }
@@ -31,16 +36,10 @@ struct Average {
     static void run(const PoolBlock& b, int8_t* out, int32_t n, const ClampParams& clamp) {
         const mve_pred16_t some = vctp16q(uint32_t(n));
         int16x8_t sum = vdupq_n_s16(0);
-        const int8_t* row = b.from;
-        for (int32_t y = 0; y < b.rows; ++y, row += b.row_bytes) {
-            const int8_t* p = row;
-            if (n == 8)
-                for (int32_t x = 0; x < b.columns; ++x, p += b.column_bytes)
-                    sum = vaddq_s16(sum, vldrbq_s16(p));
-            else
-                for (int32_t x = 0; x < b.columns; ++x, p += b.column_bytes)
-                    sum = vaddq_s16(sum, vldrbq_z_s16(p, some));
-        }
+        if (n == 8)
+            each_cell(b, [&](const int8_t* p) { sum = vaddq_s16(sum, vldrbq_s16(p)); });
+        else
+            each_cell(b, [&](const int8_t* p) { sum = vaddq_s16(sum, vldrbq_z_s16(p, some)); });
         int16_t v[8];
         vstrhq_s16(v, sum);
         const int32_t count = b.rows * b.columns;
