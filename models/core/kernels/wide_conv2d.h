@@ -189,15 +189,17 @@ class Conv2d {
             L::widen(i8(&x) + size_t(y0) * width, size_t(row) * width, to);
             to += size_t(row) * width;
         }
+        constexpr bool kBytes = sizeof(X) == 1;
+        if (kBytes) memset(to, int(outside), size_t(t.height - row) * width);
         for (; row < t.height; ++row, to += width) {
             const int32_t iy = y0 + row;
             const bool inside = iy >= 0 && iy < x.dim[1];
             const size_t from = inside ? first : width, end = inside ? last : width;
-            for (size_t i = 0; i < from; ++i)
+            for (size_t i = 0; !kBytes && i < from; ++i)
                 to[i] = outside;
             if (end > from)
                 L::widen(i8(&x) + (iy * x.dim[2] + x0 + columns.first) * int32_t(ic), end - from, to + from);
-            for (size_t i = end; i < width; ++i)
+            for (size_t i = end; !kBytes && i < width; ++i)
                 to[i] = outside;
         }
         for (size_t i = 0; i < 4; ++i)
