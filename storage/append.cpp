@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "storage/file.h"
 #include "storage/label_editor.h"
+#include "storage/origin.h"
 #include "storage/reader.h"
 #include "storage/recorder.h"
 #include "storage/repair.h"
@@ -72,6 +72,7 @@ class Moved {
 
     const std::vector<SessionModel>& models() const { return models_; }
     const std::vector<LabelClass>& classes() const { return classes_; }
+    int segments() const { return segments_; }  // of the first
 
     Event operator()(Event event) const {
         return std::visit([this](auto v) { return moved(std::move(v)); }, std::move(event));
@@ -174,6 +175,9 @@ Status build(SessionReader& first, SessionReader& second, const std::string& bui
         last_label = std::max({last_label, edit.before.id, edit.after.id});
         last_revision = std::max(last_revision, edit.revision);
     }
+    auto origin = read_origin(first.path()), more_origin = read_origin(second.path());
+    if (!origin) return tl::make_unexpected(origin.error());
+    if (!more_origin) return tl::make_unexpected(more_origin.error());
     const Moved moved(first, second, last_label, last_revision);
     WriterOptions options;
     options.path = building;
@@ -184,19 +188,13 @@ Status build(SessionReader& first, SessionReader& second, const std::string& bui
     options.classes = moved.classes();
     auto file = SessionFile::create(building, options);
     if (!file) return tl::make_unexpected(file.error());
+    (*file)->set_provenance(joined(origin->provenance, more_origin->provenance, moved.segments()));
     Status status;
     const auto add = [&](const Event& event) { return bool(status = (*file)->add(event)); };
     if (auto ok = first.replay(add); !ok) return ok;
     if (!status) return status;
     if (auto ok = second.replay([&](const Event& event) { return add(moved(event)); }); !ok) return ok;
     if (!status) return status;
-    const SessionHeader& more = second.header();
-    const nlohmann::json params{{"identifier", more.identifier},
-                                {"start_utc_ns", more.start_utc_ns},
-                                {"git_commit", more.git_commit},
-                                {"settings", more.settings}};
-    (*file)->note_step("record --continue (" + more.software + ")",
-                       params.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return (*file)->close(first.state() == "final" && second.state() == "final" ? "final" : "recovered");
 }
 

@@ -13,7 +13,7 @@
 namespace lockstep::storage {
 
 constexpr char kFormat[] = "lockstep-session";
-constexpr uint32_t kFormatVersion = 1;  // a reader refuses greater ones
+constexpr uint32_t kFormatVersion = 2;  // a reader refuses greater ones
 constexpr uint32_t kLevels[] = {64, 512, 4096, 32768};
 constexpr uint16_t kFlagDiscontinuity = 1;
 
@@ -109,7 +109,7 @@ struct ChannelRow {  // name, type, units
     double sampling_frequency;
     float scale, offset;
 };
-struct StepRow {  // program, version, params_json, input_sha256
+struct StepRow {  // utc, program, version, git_commit, params_json, input_sha256
     int64_t utc_ns;
 };
 #pragma pack(pop)

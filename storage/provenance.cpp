@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "storage/session_file.h"
+
 namespace lockstep::storage {
 namespace {
 
@@ -45,7 +47,9 @@ Provenance provenance_of_format_1(const std::vector<OldStep>& steps, const Sessi
         ProvenanceStep step{old.utc_ns, old.program, old.version, {}, old.params_json};
         const std::string more = std::string(kRecordMore) + " (";
         if (old.program == kRecord) {
-            step = recording_step(header, models);
+            SessionHeader first = header;
+            first.settings.erase(kContinued);
+            step = recording_step(first, models);
             step.utc_ns = old.utc_ns;
             step.version = old.version;
             recordings.emplace_back(header.start_utc_ns, int(out.steps.size()));

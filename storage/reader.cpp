@@ -4,6 +4,7 @@
 
 #include "storage/event_source.h"
 #include "storage/file.h"
+#include "storage/origin.h"
 #include "storage/recorder.h"
 #include "storage/session_tables.h"
 #include "storage/worker.h"
@@ -121,6 +122,14 @@ Result<std::unique_ptr<SessionReader>> open_session(const std::string& path) {
     }
     if (auto checked = check_in_worker(path); !checked) return tl::make_unexpected(checked.error());
     return open_session_here(path);
+}
+
+Result<SessionOrigin> read_origin(const std::string& path) {
+    if (auto checked = check_in_worker(path); !checked) return tl::make_unexpected(checked.error());
+    return h5::guard(path, [&] {
+        const SessionTables tables(path);
+        return SessionOrigin{tables.version, tables.provenance};
+    });
 }
 
 Result<std::unique_ptr<SessionReader>> open_session_here(const std::string& path) {

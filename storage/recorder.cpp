@@ -225,7 +225,7 @@ class Recorder : public SessionWriter {
     }
 
     Clock::duration sync_every() const {
-        const Clock::duration left = kAtRisk - kWriteEvery - 3 * sync_took_.load();
+        const Clock::duration left = kAtRisk - kWriteEvery - 2 * sync_took_.load();
         return std::clamp<Clock::duration>(left, kSyncAtMostEvery, kSyncAtLeastEvery);
     }
 

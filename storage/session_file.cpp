@@ -46,11 +46,6 @@ struct PredictionTable {
     Grower table, first, scores, stages;
 };
 
-struct Step {
-    int64_t utc_ns;
-    std::string program, version, params;
-};
-
 class SessionFileImpl : public SessionFile {
   public:
     SessionFileImpl(const std::string& path, const WriterOptions& options) : path_(path), options_(options) {
@@ -100,9 +95,7 @@ class SessionFileImpl : public SessionFile {
         }
         link_.texts = {{"text", {}}};
         markers_.texts = {{"text", {}}};
-        const nlohmann::json params = header.settings;
-        steps_.push_back({header.start_utc_ns, "record", header.software,
-                          params.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)});
+        provenance_.steps = {recording_step(header, options.models)};
     }
 
     ~SessionFileImpl() override {
@@ -124,9 +117,12 @@ class SessionFileImpl : public SessionFile {
     }
 
     void note_step(const std::string& program, const std::string& params_json) override {
-        steps_.push_back({options_.header.start_utc_ns + last_host_ns_ - options_.header.start_host_ns,
-                          program, options_.header.software, params_json});
+        provenance_.steps.push_back(
+            {options_.header.start_utc_ns + last_host_ns_ - options_.header.start_host_ns, program,
+             options_.header.software, options_.header.git_commit, params_json});
     }
+
+    void set_provenance(const Provenance& provenance) override { provenance_ = provenance; }
 
     Status close(const std::string& state) override {
         auto status = h5::guard(path_, [&] {
@@ -183,6 +179,9 @@ class SessionFileImpl : public SessionFile {
         h5::write_number(group.get(), "epoch", v.epoch);
         h5::write_number(group.get(), "host_ns", v.host_ns);
         h5::write_attribute(group.get(), "reason", v.reason);
+        const auto step = provenance_.step_of_segment.find(v.segment);
+        h5::write_number(group.get(), "step",
+                         int32_t(step == provenance_.step_of_segment.end() ? 0 : step->second));
         h5::write_numbers(group.get(), "streams", std::vector<int32_t>(v.streams.begin(), v.streams.end()));
         h5::write_text(group.get(), "device_json", to_json(v.info));
         open_segments_[v.segment] = segment_names_.back();
@@ -458,15 +457,16 @@ class SessionFileImpl : public SessionFile {
     void write_provenance() {
         const Id group = h5::create_group(file_.get(), "provenance");
         std::vector<StepRow> rows;
-        std::vector<h5::TextColumn> texts = {
-            {"utc", {}}, {"program", {}}, {"version", {}}, {"params_json", {}}, {"input_sha256", {}}};
-        for (const Step& step : steps_) {
+        std::vector<h5::TextColumn> texts = {{"utc", {}},        {"program", {}},     {"version", {}},
+                                             {"git_commit", {}}, {"params_json", {}}, {"input_sha256", {}}};
+        for (const ProvenanceStep& step : provenance_.steps) {
             rows.push_back({step.utc_ns});
             texts[0].texts.push_back(utc_text(step.utc_ns));
             texts[1].texts.push_back(step.program);
             texts[2].texts.push_back(step.version);
-            texts[3].texts.push_back(step.params);
-            texts[4].texts.emplace_back();
+            texts[3].texts.push_back(step.git_commit);
+            texts[4].texts.push_back(step.params_json);
+            texts[5].texts.emplace_back();
         }
         h5::write_table(group.get(), "steps", {h5::column<int64_t>("utc_ns", 0)}, sizeof(StepRow),
                         rows.data(), rows.size(), texts);
@@ -492,7 +492,7 @@ class SessionFileImpl : public SessionFile {
     TextTable<LinkRow> link_;
     TextTable<MarkerRow> markers_;
     std::vector<StoredEdit> history_;
-    std::vector<Step> steps_;
+    Provenance provenance_;
     uint64_t order_ = 0;
     uint64_t samples_ = 0;
     uint64_t texts_bytes_ = 0;  // of the tables that are written at the end

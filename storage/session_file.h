@@ -7,6 +7,7 @@
 #include <string>
 
 #include "acquisition/session_store.h"
+#include "storage/provenance.h"
 
 namespace lockstep::storage {
 
@@ -25,6 +26,9 @@ class SessionFile {
     virtual Status add_class(const LabelClass& label_class) = 0;
     // A line of provenance, beside the one that says how the session was made.
     virtual void note_step(const std::string& program, const std::string& params_json) = 0;
+    // Instead of that one line: what the sessions that this one is made from say of themselves. Segments that
+    // it does not name belong to its first step.
+    virtual void set_provenance(const Provenance& provenance) = 0;
     // Ends every dataset, writes labels, runs, clock fits and `state` ("final", "recovered"); the file
     // is closed on return, with or without an error.
     virtual Status close(const std::string& state) = 0;

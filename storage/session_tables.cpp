@@ -39,13 +39,14 @@ SessionTables::SessionTables(const std::string& path_given) : path(path_given) {
     load_models();
     load_classes();
     load_clocks();
+    load_provenance();
 }
 
 void SessionTables::load_header() {
     const Id root = h5::open_group(file.get(), "/");
     if (h5::read_text_attribute(root.get(), "format") != kFormat)
         h5::refuse("this is an HDF5 file, but not a Lockstep session", path);
-    const auto version = h5::read_number<uint32_t>(root.get(), "format_version", 0);
+    version = h5::read_number<uint32_t>(root.get(), "format_version", 0);
     if (version > kFormatVersion)
         throw h5::Failure(Error{ErrorKind::usage,
                                 "the session has format " + std::to_string(version) +
@@ -215,6 +216,29 @@ void SessionTables::load_clocks() {
                           h5::read_number<double>(fit.get(), "offset_ms", 0),
                           h5::read_number<double>(fit.get(), "drift_ppm", 0),
                           h5::read_number<double>(fit.get(), "error_ms", 0)});
+    }
+}
+
+void SessionTables::load_provenance() {
+    if (!h5::has(file.get(), "provenance")) return;
+    const h5::Table t(h5::open_group(file.get(), "provenance").get(), "steps");
+    if (version == 1) {
+        std::vector<OldStep> steps;
+        for (size_t i = 0; i < t.size(); ++i)
+            steps.push_back({t.number<int64_t>(i, "utc_ns"), t.text(i, "program"), t.text(i, "version"),
+                             t.text(i, "params_json")});
+        provenance = provenance_of_format_1(steps, header, models, segments);
+        return;
+    }
+    for (size_t i = 0; i < t.size(); ++i)
+        provenance.steps.push_back({t.number<int64_t>(i, "utc_ns"), t.text(i, "program"),
+                                    t.text(i, "version"), t.text(i, "git_commit"), t.text(i, "params_json")});
+    const Id all = h5::open_group(file.get(), "segments");
+    for (const std::string& name : h5::children(all.get())) {
+        const Id group = h5::open_group(all.get(), name);
+        const auto step = h5::read_number<int32_t>(group.get(), "step", 0);
+        if (step < 0 || size_t(step) >= provenance.steps.size()) continue;
+        provenance.step_of_segment[h5::read_number<int32_t>(group.get(), "segment", 0)] = step;
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "acquisition/session_store.h"
 #include "storage/h5.h"
+#include "storage/provenance.h"
 
 namespace lockstep::storage {
 
@@ -25,6 +26,8 @@ struct SessionTables {
     std::vector<SessionModel> models;
     std::vector<LabelClass> classes;
     std::vector<ClockFit> clocks;
+    uint32_t version = 0;  // of the file's format
+    Provenance provenance;
 
     // Opens the file, checks its structure, loads all of the above.
     explicit SessionTables(const std::string& path);
@@ -43,6 +46,7 @@ struct SessionTables {
     void load_models();
     void load_classes();
     void load_clocks();
+    void load_provenance();
 };
 
 }  // namespace lockstep::storage

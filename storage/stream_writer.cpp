@@ -8,12 +8,13 @@ namespace lockstep::storage {
 namespace {
 
 constexpr double kRunSeconds = 60;
+constexpr double kChunkSeconds = 20;
 constexpr uint32_t kPlainLevel = 4096;  // what a first look at a long session reads
 
-// A minute of one channel, at most 32 Ki rows: as far back as deflate sees (storage/pack.h), and a chunk
-// stays under 128 KiB.
+// Twenty seconds of one channel: a jump to any ten unpacks one chunk or two. Shorter ones would repeat their
+// codes too often. At most 32 Ki rows: as far back as deflate sees (storage/pack.h), and under 128 KiB.
 size_t chunk_rows(const StreamInfo& info) {
-    return size_t(std::clamp(std::ceil(info.rate() * 60), 256.0, 32768.0));
+    return size_t(std::clamp(std::ceil(info.rate() * kChunkSeconds), 256.0, 32768.0));
 }
 
 float as_float(int32_t bits) {

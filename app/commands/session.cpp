@@ -1,12 +1,14 @@
-// lockstep session info | verify | repair
+// lockstep session info | verify | repair | upgrade
 #include <cstdio>
 #include <filesystem>
 
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
 #include "storage/append.h"
+#include "storage/origin.h"
 #include "storage/reader.h"
 #include "storage/repair.h"
+#include "storage/upgrade.h"
 
 namespace lockstep::app {
 namespace {
@@ -18,6 +20,8 @@ int info(const std::string& path, bool json) {
     const SessionHeader& header = reader.header();
     const auto labels = reader.label_history();
     if (!labels) return complain(labels.error());
+    const auto origin = storage::read_origin(path);
+    if (!origin) return complain(origin.error());
     if (json) {
         Json streams = Json::object();
         for (const SessionStream& s : reader.streams())
@@ -35,7 +39,18 @@ int info(const std::string& path, bool json) {
             Json entry = to_json(segment.started.info);
             entry["segment"] = segment.started.segment;
             entry["reason"] = segment.started.reason;
+            const auto step = origin->provenance.step_of_segment.find(segment.started.segment);
+            if (step != origin->provenance.step_of_segment.end()) entry["step"] = step->second;
             devices.push_back(entry);
+        }
+        Json steps = Json::array();
+        for (const storage::ProvenanceStep& step : origin->provenance.steps) {
+            const Json params = Json::parse(step.params_json, nullptr, false);
+            steps.push_back({{"utc_ns", step.utc_ns},
+                             {"program", step.program},
+                             {"version", step.version},
+                             {"git_commit", step.git_commit},
+                             {"params", params.is_discarded() ? Json() : params}});
         }
         print_json({{"session", std::filesystem::path(path).filename().string()},
                     {"identifier", header.identifier},
@@ -50,6 +65,8 @@ int info(const std::string& path, bool json) {
                     {"streams", streams},
                     {"models", models},
                     {"segments", devices},
+                    {"format_version", origin->format_version},
+                    {"steps", steps},
                     {"label_edits", labels->size()}});
         return kYes;
     }
@@ -59,6 +76,9 @@ int info(const std::string& path, bool json) {
         std::printf("  segment %d: %s (%s), %s\n", segment.started.segment,
                     segment.started.info.board.c_str(), segment.started.info.uri.c_str(),
                     segment.started.reason.c_str());
+    for (const storage::ProvenanceStep& step : origin->provenance.steps)
+        std::printf("  step   %-20s %s %.12s\n", step.program.c_str(), step.version.c_str(),
+                    step.git_commit.c_str());
     for (const SessionStream& s : reader.streams())
         std::printf("  stream %-10s %-8s %8.3f Hz  %3zu channels  %10llu rows  %zu gaps\n",
                     s.info.name.c_str(), s.info.kind.c_str(), s.info.rate(), s.info.channels.size(),
@@ -104,6 +124,13 @@ int repair(const std::string& path, const std::string& output, bool json) {
     return kYes;
 }
 
+int upgrade(const std::string& path, const std::string& output) {
+    const auto done = storage::upgrade_session(path, output);
+    if (!done) return complain(done.error());
+    say(*done);
+    return kYes;
+}
+
 }  // namespace
 
 void add_session(CLI::App& root, Chosen* chosen) {
@@ -125,6 +152,10 @@ void add_session(CLI::App& root, Chosen* chosen) {
         [=] { return repair(*path, *output, *json); })
         ->add_option("-o,--output", *output,
                      "Write it there, a file or a folder on any disk, and leave the journal alone");
+    add("upgrade", "Write a session of an older format anew, in today's; the old file stays",
+        [=] { return upgrade(*path, *output); })
+        ->add_option("-o,--output", *output, "The new session")
+        ->required();
     add_report(*session, chosen);
     add_import(*session, chosen);
 }

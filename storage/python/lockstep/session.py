@@ -3,7 +3,7 @@ import h5py
 import numpy as np
 
 FORMAT = "lockstep-session"
-NEWEST = 1
+NEWEST = 2
 
 
 def text(value):
