@@ -94,7 +94,7 @@ QToolButton#segment { padding: 4px 8px; border-radius: 5px; min-width: 16px; }
 QToolButton#segment:checked { background: @accent; color: @accent_text; }
 QToolButton::menu-indicator { image: none; width: 0; }
 QLineEdit, QPlainTextEdit { min-height: 19px; background: @field; border: 1px solid @border; border-radius: 6px; padding: 5px 8px;
-  color: @text; selection-background-color: @accent; selection-color: @accent_text; }
+  selection-background-color: @accent; selection-color: @accent_text; }
 QLineEdit:focus, QPlainTextEdit:focus { border-color: @accent; }
 QComboBox { min-height: 19px; background: @field; border: 1px solid @border; border-radius: 6px; padding: 5px 8px; color: @text; }
 QComboBox:focus, QComboBox:on { border-color: @accent; }
