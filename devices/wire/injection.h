@@ -77,22 +77,9 @@ struct InjectCredit {
     uint32_t limit[kMaxStreams] = {};  // samples with an index below fit
 };
 
-size_t encode(const InjectBegin&, MutableBytes out);
-size_t encode(const InjectStream&, Span<const ChannelDescription> page, MutableBytes out);
-size_t encode(const InjectSamples&, MutableBytes out);
-size_t encode(const InjectGap&, MutableBytes out);
-size_t encode(const InjectEnd&, MutableBytes out);
-size_t encode(const InjectReady&, MutableBytes out);
-size_t encode(const InjectCredit&, MutableBytes out);
-
-// false when malformed; samples' length is checked by the caller, who knows the stream.
-bool decode(Bytes payload, InjectBegin* out);
+// As in messages.h, which declares the other messages' encode() and decode().
+size_t encode(const InjectStream& stream, Span<const ChannelDescription> page, MutableBytes out);
 bool decode(Bytes payload, InjectStream* out, Span<ChannelDescription> page);
-bool decode(Bytes payload, InjectSamples* out);
-bool decode(Bytes payload, InjectGap* out);
-bool decode(Bytes payload, InjectEnd* out);
-bool decode(Bytes payload, InjectReady* out);
-bool decode(Bytes payload, InjectCredit* out);
 
 // The mapped form: two byte rings in memory that device and host share, carrying the same frames.
 // Counters run freely; `used = head - tail`. The device clears the header at boot and writes `magic` last.

@@ -317,69 +317,18 @@ struct ModelChange {
     ModelDescription changed;  // valid when changed.model < models
 };
 
-// Each returns the payload's length in `out`, 0 when it does not fit.
-size_t encode(const Hello&, MutableBytes out);
-size_t encode(const StreamDescription&, Span<const ChannelDescription> page, MutableBytes out);
-size_t encode(const ModelDescription&, MutableBytes out);
-size_t encode(const Data&, MutableBytes out);
-size_t encode(const Prediction&, MutableBytes out);
-size_t encode(const Health&, MutableBytes out);
-size_t encode(const Marker&, MutableBytes out);
-size_t encode(const Heartbeat&, MutableBytes out);
-size_t encode(const Ack&, MutableBytes out);
-size_t encode(const HelloRequest&, MutableBytes out);
-size_t encode(const Command&, MutableBytes out);
-size_t encode(const StartReply&, MutableBytes out);
-size_t encode(const StopReply&, MutableBytes out);
-size_t encode(const Configure&, MutableBytes out);
-size_t encode(const ConfigureReply&, MutableBytes out);
-size_t encode(const Ping&, MutableBytes out);
-size_t encode(const PingReply&, MutableBytes out);
-size_t encode(const StagesRequest&, MutableBytes out);
-size_t encode(const StagesReply&, MutableBytes out);
-size_t encode(const Describe&, MutableBytes out);
-size_t encode(const HostMarker&, MutableBytes out);
-size_t encode(const ModelBegin&, MutableBytes out);
-size_t encode(const ModelBeginReply&, MutableBytes out);
-size_t encode(const ModelChunk&, MutableBytes out);
-size_t encode(const ModelChunkReply&, MutableBytes out);
-size_t encode(const ModelVerdict&, MutableBytes out);
-size_t encode(const ModelSelect&, MutableBytes out);
-size_t encode(const ModelList&, MutableBytes out);
-size_t encode(const ModelChange&, MutableBytes out);
+// The payload's length in `out`, 0 when it does not fit. For every message of this header and of injection.h;
+// a stream's description goes with one page of its channels.
+template <typename Message>
+size_t encode(const Message& message, MutableBytes out);
+size_t encode(const StreamDescription& stream, Span<const ChannelDescription> page, MutableBytes out);
 
-// Each returns false, and leaves `out` in an unspecified but valid state, when the payload is
-// malformed: too short, a count past its limit, a sample type or enumeration that does not exist,
-// a rate of zero, a scale that is not finite.
-bool decode(Bytes payload, Hello* out);
-// `page` must hold kPageChannels.
+// false, and `out` in an unspecified but valid state, when the payload is malformed: too short, a count past
+// its limit, a sample type or enumeration that does not exist, a rate of zero, a scale that is not finite.
+// The length of Data's samples is checked by the caller, who knows the stream. `page` must hold
+// kPageChannels.
+template <typename Message>
+bool decode(Bytes payload, Message* out);
 bool decode(Bytes payload, StreamDescription* out, Span<ChannelDescription> page);
-bool decode(Bytes payload, ModelDescription* out);
-bool decode(Bytes payload, Data* out);  // samples' length is checked by the caller, who knows the stream
-bool decode(Bytes payload, Prediction* out);
-bool decode(Bytes payload, Health* out);
-bool decode(Bytes payload, Marker* out);
-bool decode(Bytes payload, Heartbeat* out);
-bool decode(Bytes payload, Ack* out);
-bool decode(Bytes payload, HelloRequest* out);
-bool decode(Bytes payload, Command* out);
-bool decode(Bytes payload, StartReply* out);
-bool decode(Bytes payload, StopReply* out);
-bool decode(Bytes payload, Configure* out);
-bool decode(Bytes payload, ConfigureReply* out);
-bool decode(Bytes payload, Ping* out);
-bool decode(Bytes payload, PingReply* out);
-bool decode(Bytes payload, StagesRequest* out);
-bool decode(Bytes payload, StagesReply* out);
-bool decode(Bytes payload, Describe* out);
-bool decode(Bytes payload, HostMarker* out);
-bool decode(Bytes payload, ModelBegin* out);
-bool decode(Bytes payload, ModelBeginReply* out);
-bool decode(Bytes payload, ModelChunk* out);
-bool decode(Bytes payload, ModelChunkReply* out);
-bool decode(Bytes payload, ModelVerdict* out);
-bool decode(Bytes payload, ModelSelect* out);
-bool decode(Bytes payload, ModelList* out);
-bool decode(Bytes payload, ModelChange* out);
 
 }  // namespace lockstep::wire
