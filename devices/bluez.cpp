@@ -38,7 +38,7 @@ class BusError {
     }
 
   private:
-    sd_bus_error error_ = SD_BUS_ERROR_NULL;
+    sd_bus_error error_{};
 };
 
 int read_string(sd_bus_message* m, const char* type, std::string* out) {
