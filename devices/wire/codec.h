@@ -53,22 +53,23 @@ class Writer {
     size_t done() const { return well_ && out_.ok() ? out_.size() : 0; }
 
   private:
-    void put(uint8_t v) { out_.u8(v); }
-    void put(bool v) { out_.u8(v ? 1 : 0); }
-    void put(uint16_t v) { out_.u16(v); }
-    void put(uint32_t v) { out_.u32(v); }
-    void put(uint64_t v) { out_.u64(v); }
-    void put(float v) { out_.f32(v); }
+    // Not inlined: every message calls these, and a board's flash is small.
+    [[gnu::noinline]] void put(uint8_t v) { out_.u8(v); }
+    [[gnu::noinline]] void put(bool v) { out_.u8(v ? 1 : 0); }
+    [[gnu::noinline]] void put(uint16_t v) { out_.u16(v); }
+    [[gnu::noinline]] void put(uint32_t v) { out_.u32(v); }
+    [[gnu::noinline]] void put(uint64_t v) { out_.u64(v); }
+    [[gnu::noinline]] void put(float v) { out_.f32(v); }
     template <size_t N>
-    void put(const char (&text)[N]) {
+    [[gnu::noinline]] void put(const char (&text)[N]) {
         out_.text(text);
     }
     template <size_t N>
-    void put(const uint8_t (&bytes)[N]) {
+    [[gnu::noinline]] void put(const uint8_t (&bytes)[N]) {
         out_.bytes(Bytes(bytes));
     }
     template <typename T>
-    void put(const T& v) {
+    [[gnu::noinline]] void put(const T& v) {
         if constexpr (__is_enum(T))
             out_.u8(uint8_t(v));
         else
@@ -121,23 +122,23 @@ class Reader {
     bool done() const { return well_ && in_.ok(); }
 
   private:
-    void get(uint8_t& v) { v = in_.u8(); }
-    void get(bool& v) { v = in_.u8() != 0; }
-    void get(uint16_t& v) { v = in_.u16(); }
-    void get(uint32_t& v) { v = in_.u32(); }
-    void get(uint64_t& v) { v = in_.u64(); }
-    void get(float& v) { v = in_.f32(); }
+    [[gnu::noinline]] void get(uint8_t& v) { v = in_.u8(); }
+    [[gnu::noinline]] void get(bool& v) { v = in_.u8() != 0; }
+    [[gnu::noinline]] void get(uint16_t& v) { v = in_.u16(); }
+    [[gnu::noinline]] void get(uint32_t& v) { v = in_.u32(); }
+    [[gnu::noinline]] void get(uint64_t& v) { v = in_.u64(); }
+    [[gnu::noinline]] void get(float& v) { v = in_.f32(); }
     template <size_t N>
-    void get(char (&text)[N]) {
+    [[gnu::noinline]] void get(char (&text)[N]) {
         in_.text(text, N);
     }
     template <size_t N>
-    void get(uint8_t (&bytes)[N]) {
+    [[gnu::noinline]] void get(uint8_t (&bytes)[N]) {
         const Bytes b = in_.bytes(N);
         if (b.size() == N) memcpy(bytes, b.data(), N);
     }
     template <typename T>
-    void get(T& v) {
+    [[gnu::noinline]] void get(T& v) {
         if constexpr (__is_enum(T))
             v = T(in_.u8());
         else
