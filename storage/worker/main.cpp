@@ -18,7 +18,7 @@ using namespace lockstep;
 
 // Memory and processor time that no honest file needs.
 void set_limits() {
-#if !defined(__SANITIZE_ADDRESS__)
+#ifndef LOCKSTEP_SANITIZED  // whose bookkeeping reserves terabytes
     const rlimit memory{2ull << 30, 2ull << 30};
     ::setrlimit(RLIMIT_AS, &memory);
 #endif

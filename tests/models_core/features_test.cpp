@@ -40,7 +40,7 @@ struct Stage {
     }
     Code prepare(const Operator& op) {
         memcpy(bytes, &params, sizeof params);
-        memcpy(bytes + sizeof params, numbers.data(), 4 * numbers.size());
+        if (!numbers.empty()) memcpy(bytes + sizeof params, numbers.data(), 4 * numbers.size());
         context.input_count = 1;
         context.input[0] = &in;
         context.output = &out;
