@@ -13,9 +13,35 @@ namespace lockstep::storage {
 namespace {
 
 constexpr size_t kMaxBytes = 64u << 20;
-const char* const kNames[] = {"start_s", "stop_s", "class",      "stream",
-                              "channel", "source", "confidence", "note"};
-enum Field { start_s, stop_s, label_class, stream, channel, source, confidence, note, field_count };
+enum Field {
+    start_s,
+    stop_s,
+    duration,
+    label_class,
+    stream,
+    channel,
+    source,
+    confidence,
+    note,
+    author,
+    file,
+    subject,
+    field_count
+};
+// The first name is this program's own.
+const std::vector<const char*> kNames[field_count] = {
+    {"start_s", "start", "onset"},
+    {"stop_s", "stop", "end_s", "end"},
+    {"duration", "duration_s"},
+    {"class", "label", "trial_type", "description", "annotation"},
+    {"stream"},
+    {"channel"},
+    {"source"},
+    {"confidence"},
+    {"note"},
+    {"author"},
+    {"file"},
+    {"subject"}};
 
 // One record from `at` on; false at the end of the text or when a quote is not closed (*broken).
 bool next_record(const std::string& text, size_t* at, int* line, std::vector<std::string>* fields,
@@ -107,11 +133,15 @@ Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const st
     if (!next_record(text, &at, &line, &fields, &broken)) return wrong(1, "the label file is empty");
     int column[field_count];
     std::fill(std::begin(column), std::end(column), -1);
-    for (size_t i = 0; i < fields.size(); ++i)
-        for (int f = 0; f < field_count; ++f)
-            if (fields[i] == kNames[f]) column[f] = int(i);
+    for (int f = 0; f < field_count; ++f)
+        for (auto name = kNames[f].rbegin(); name != kNames[f].rend(); ++name)
+            for (size_t i = 0; i < fields.size(); ++i)
+                if (fields[i] == *name) column[f] = int(i);
+    if (column[stop_s] < 0 && column[duration] >= 0) column[stop_s] = column[duration];
     for (const Field f : {start_s, stop_s, label_class})
-        if (column[f] < 0) return wrong(1, std::string("the column ") + kNames[f] + " is missing");
+        if (column[f] < 0) return wrong(1, std::string("the column ") + kNames[f].front() + " is missing");
+    const bool lasts = column[stop_s] == column[duration];
+    std::string whose[2];  // file, subject
 
     std::vector<LabelLine> lines;
     for (int first_line = line; next_record(text, &at, &line, &fields, &broken); first_line = line) {
@@ -127,6 +157,16 @@ Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const st
         l.label.stop = l.label.start;
         if (!value(stop_s).empty() && !number(value(stop_s), &l.label.stop))
             return wrong(first_line, "stop_s \"" + value(stop_s) + "\" is not a time");
+        if (lasts && !value(stop_s).empty()) l.label.stop += l.label.start;
+        for (const Field f : {file, subject}) {
+            std::string& before = whose[f - file];
+            if (before.empty()) before = value(f);
+            if (value(f) != before)
+                return fail(
+                    ErrorKind::usage, "the table is about several recordings",
+                    where + ": line " + std::to_string(first_line),
+                    "'lockstep session import --set labels=" + where + "' takes what is about its source");
+        }
         if (l.label.stop < l.label.start) return wrong(first_line, "the label stops before it starts");
         l.label.label_class = value(label_class);
         if (l.label.label_class.empty()) return wrong(first_line, "the label has no class");
@@ -137,6 +177,7 @@ Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const st
         if (!value(confidence).empty() && !number(value(confidence), &l.label.confidence))
             return wrong(first_line, "confidence \"" + value(confidence) + "\" is not a number");
         l.label.note = value(note);
+        l.author = value(author);
         lines.push_back(std::move(l));
     }
     if (broken) return wrong(line, "a quote is not closed");
@@ -146,7 +187,23 @@ Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const st
 Result<Label> resolve(const LabelLine& line, const std::vector<StreamInfo>& streams) {
     Label label = line.label;
     const std::string where = "label line " + std::to_string(line.line);
-    if (line.stream.empty()) return label;
+    if (line.stream.empty()) {
+        int of = -1;
+        for (size_t s = 0; s < streams.size() && !line.channel.empty(); ++s)
+            for (size_t c = 0; c < streams[s].channels.size(); ++c)
+                if (streams[s].channels[c].name == line.channel) {
+                    of = of < 0 ? int(s) : int(streams.size());
+                    label.channel = int(c);
+                }
+        // A channel that is not there, or in several streams, stays readable in the name.
+        if (of < 0 || of >= int(streams.size())) {
+            label.channel = -1;
+            if (!line.channel.empty()) label.label_class += "@@" + line.channel;
+        } else {
+            label.stream = of;
+        }
+        return label;
+    }
     const auto found = std::find_if(streams.begin(), streams.end(),
                                     [&](const StreamInfo& s) { return s.name == line.stream; });
     if (found == streams.end())
@@ -169,8 +226,10 @@ Result<Label> resolve(const LabelLine& line, const std::vector<StreamInfo>& stre
     return label;
 }
 
-std::string label_csv(const std::vector<Label>& labels, const std::vector<StreamInfo>& streams) {
-    std::string out = "start_s,stop_s,class,stream,channel,source,confidence,note\n";
+std::string label_csv(const std::vector<Label>& labels, const std::vector<StreamInfo>& streams,
+                      const std::map<uint64_t, std::string>& authors) {
+    std::string out = std::string("start_s,stop_s,class,stream,channel,source,confidence,note") +
+                      (authors.empty() ? "\n" : ",author\n");
     for (const Label& l : labels) {
         const bool has_stream = l.stream >= 0 && size_t(l.stream) < streams.size();
         const StreamInfo* s = has_stream ? &streams[size_t(l.stream)] : nullptr;
@@ -178,7 +237,10 @@ std::string label_csv(const std::vector<Label>& labels, const std::vector<Stream
                quoted(l.label_class) + "," + (s != nullptr ? quoted(s->name) : "") + ",";
         if (s != nullptr && l.channel >= 0 && size_t(l.channel) < s->channels.size())
             out += quoted(s->channels[size_t(l.channel)].name);
-        out += "," + quoted(l.source) + "," + shortest(l.confidence) + "," + quoted(l.note) + "\n";
+        out += "," + quoted(l.source) + "," + shortest(l.confidence) + "," + quoted(l.note);
+        const auto by = authors.find(l.id);
+        if (!authors.empty()) out += "," + (by == authors.end() ? "" : quoted(by->second));
+        out += "\n";
     }
     return out;
 }

@@ -1,8 +1,10 @@
-// Labels as CSV: header `start_s,stop_s,class,stream,channel`, then optionally `source,confidence,note`.
-// stop_s empty = point; stream and channel empty = all. A stream is named, a channel named or numbered
-// from 0. Fields may be quoted as RFC 4180 says.
+// Labels as CSV: header `start_s,stop_s,class,stream,channel`, then optionally
+// `source,confidence,note,author`. stop_s empty = point; stream and channel empty = all. A stream is named, a
+// channel named or numbered from 0. Fields may be quoted as RFC 4180 says. Other tools' names for the
+// same columns are taken too: start, onset; stop, end, end_s, duration; label, trial_type, description.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,8 @@ namespace lockstep::storage {
 struct LabelLine {
     Label label;  // without stream and channel
     std::string stream;
-    std::string channel;
+    std::string channel;  // without a stream: of the one stream that has it
+    std::string author;   // "": not told
     int line = 0;
 };
 
@@ -30,6 +33,8 @@ Result<Label> resolve(const LabelLine& line, const std::vector<StreamInfo>& stre
 // The shortest text that reads back as the same number.
 std::string shortest(double v);
 
-std::string label_csv(const std::vector<Label>& labels, const std::vector<StreamInfo>& streams);
+// `authors`: by label's number; empty = no such column.
+std::string label_csv(const std::vector<Label>& labels, const std::vector<StreamInfo>& streams,
+                      const std::map<uint64_t, std::string>& authors = {});
 
 }  // namespace lockstep::storage

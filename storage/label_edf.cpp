@@ -37,15 +37,23 @@ std::string edf_annotations(const LabelSet& set) {
     gmtime_r(&start, &t);
     static const char* const months[] = {"JAN", "FEB", "MAR", "APR", "MAY", "JUN",
                                          "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
-    char date[64], clock[64];
-    std::snprintf(date, sizeof date, "Startdate %02d-%s-%04d X X X", t.tm_mday, months[t.tm_mon],
-                  t.tm_year + 1900);
-    std::snprintf(clock, sizeof clock, "%02d.%02d.%02d%02d.%02d.%02d", t.tm_mday, t.tm_mon + 1,
-                  t.tm_year % 100, t.tm_hour, t.tm_min, t.tm_sec);
+    char date[64] = "Startdate X X X X", clock[64] = "01.01.8500.00.00";
+    // EDF's two digits of a year reach from 1985 to 2084; before lies what nobody knows.
+    const bool known = t.tm_year >= 85 && t.tm_year <= 184;
+    if (known)
+        std::snprintf(date, sizeof date, "Startdate %02d-%s-%04d X X X", t.tm_mday, months[t.tm_mon],
+                      t.tm_year + 1900);
+    if (known)
+        std::snprintf(clock, sizeof clock, "%02d.%02d.%02d%02d.%02d.%02d", t.tm_mday, t.tm_mon + 1,
+                      t.tm_year % 100, t.tm_hour, t.tm_min, t.tm_sec);
     // One record a label, each beginning with the time stamp that EDF+ asks for.
     std::vector<std::string> records;
     for (const Label& l : set.labels) {
         std::string text = l.label_class;
+        // EDF+ names the signal that a text is about after "@@".
+        if (l.stream >= 0 && size_t(l.stream) < set.streams.size() && l.channel >= 0 &&
+            size_t(l.channel) < set.streams[size_t(l.stream)].channels.size())
+            text += "@@" + set.streams[size_t(l.stream)].channels[size_t(l.channel)].name;
         for (char& c : text)
             if (uint8_t(c) < 32) c = ' ';
         std::string record("+0\x14\x14\0", 5);
@@ -121,6 +129,11 @@ Result<std::vector<LabelLine>> parse_edf_annotations(const std::string& bytes, c
                         l.label.start = start;
                         l.label.stop = start + duration;
                         l.label.label_class = list.substr(text, next - text);
+                        const size_t at_signal = l.label.label_class.rfind("@@");
+                        if (at_signal != std::string::npos && at_signal > 0) {
+                            l.channel = l.label.label_class.substr(at_signal + 2);
+                            l.label.label_class.resize(at_signal);
+                        }
                         lines.push_back(std::move(l));
                     }
                     text = next + 1;

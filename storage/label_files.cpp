@@ -43,6 +43,11 @@ std::string channel_of(const LabelSet& set, const Label& l) {
     return size_t(l.channel) < channels.size() ? channels[size_t(l.channel)].name : "";
 }
 
+std::string author_of(const LabelSet& set, const Label& l) {
+    const auto found = set.authors.find(l.id);
+    return found == set.authors.end() ? "" : found->second;
+}
+
 // BIDS: onset, duration, trial_type; HED where the class has tags; then what only Lockstep knows.
 std::string tsv(const LabelSet& set) {
     std::string out = "onset\tduration\ttrial_type\tHED\tstream\tchannel\n";
@@ -73,7 +78,8 @@ std::string to_json_text(const LabelSet& set) {
                           {"channel", channel_of(set, l)},
                           {"source", l.source},
                           {"confidence", l.confidence},
-                          {"note", l.note}});
+                          {"note", l.note},
+                          {"author", author_of(set, l)}});
     for (const LabelClass& c : set.classes)
         classes.push_back({{"name", c.name},
                            {"color", c.color},
@@ -90,7 +96,7 @@ tl::unexpected<Error> wrong(const std::string& where, int line, const std::strin
     return fail(ErrorKind::usage, what, where + ": line " + std::to_string(line));
 }
 
-Lines parse_tsv(const std::string& text, const std::string& where) {
+Lines parse_tsv(const std::string& text, const std::string& where, std::vector<LabelClass>* classes) {
     const auto rows = split(text, '\n');
     const auto names = split(rows[0], '\t');
     const auto column = [&](const std::vector<std::string>& fields, const char* name) -> std::string {
@@ -115,6 +121,12 @@ Lines parse_tsv(const std::string& text, const std::string& where) {
         if (l.label.label_class.empty()) return wrong(where, l.line, "there is neither trial_type nor value");
         l.stream = column(fields, "stream");
         if (!l.stream.empty()) l.channel = column(fields, "channel");
+        if (const std::string tags = column(fields, "HED"); classes != nullptr && !tags.empty()) {
+            LabelClass c;
+            c.name = l.label.label_class;
+            c.hed = tags;
+            classes->push_back(std::move(c));
+        }
         lines.push_back(std::move(l));
     }
     return lines;
@@ -137,12 +149,36 @@ Lines parse_audacity(const std::string& text, const std::string& where) {
     return lines;
 }
 
-Lines parse_json(const std::string& text, const std::string& where) {
+bool is_color(const std::string& text) {
+    return text.size() == 7 && text[0] == '#' &&
+           text.find_first_not_of("0123456789abcdefABCDEF", 1) == std::string::npos;
+}
+
+std::vector<LabelClass> parse_json_classes(const json& root) {
+    std::vector<LabelClass> classes;
+    if (!root.is_object() || !root.contains("classes") || !root["classes"].is_array()) return classes;
+    for (const json& j : root["classes"]) {
+        const auto text_of = [&j](const char* key) {
+            return j.is_object() && j.contains(key) && j[key].is_string() ? j[key].get<std::string>() : "";
+        };
+        LabelClass c;
+        c.name = text_of("name");
+        if (is_color(text_of("color"))) c.color = text_of("color");
+        const std::string hotkey = text_of("hotkey");
+        if (hotkey.size() == 1 && hotkey[0] >= '1' && hotkey[0] <= '9') c.hotkey = hotkey[0];
+        c.hed = text_of("HED");
+        if (!c.name.empty()) classes.push_back(std::move(c));
+    }
+    return classes;
+}
+
+Lines parse_json(const std::string& text, const std::string& where, std::vector<LabelClass>* classes) {
     const json root = json::parse(text, nullptr, false);
     const json* all = root.is_object() && root.contains("labels") ? &root["labels"] : &root;
     if (!all->is_array())
         return fail(ErrorKind::usage, "this is no JSON list of labels", where,
                     R"(it is [{"start_s": 1, "stop_s": 2, "class": "walk"}, ...] or {"labels": [...]})");
+    if (classes != nullptr) *classes = parse_json_classes(root);
     std::vector<LabelLine> lines;
     for (const json& j : *all) {
         LabelLine l;
@@ -166,6 +202,7 @@ Lines parse_json(const std::string& text, const std::string& where) {
         if (!text_of("source").empty()) l.label.source = text_of("source");
         l.label.confidence = number_of("confidence", 1);
         l.label.note = text_of("note");
+        l.author = text_of("author");
         lines.push_back(std::move(l));
     }
     return lines;
@@ -185,7 +222,7 @@ Result<std::string> label_format(const std::string& path, const std::string& wan
 }
 
 Result<std::string> write_labels(const std::string& format, const LabelSet& set) {
-    if (format == "csv") return label_csv(set.labels, set.streams);
+    if (format == "csv") return label_csv(set.labels, set.streams, set.authors);
     if (format == "tsv") return tsv(set);
     if (format == "audacity") return audacity(set);
     if (format == "json") return to_json_text(set);
@@ -193,16 +230,16 @@ Result<std::string> write_labels(const std::string& format, const LabelSet& set)
     return fail(ErrorKind::usage, "there is no such form of labels", format);
 }
 
-Lines read_labels(const std::string& path, const std::string& format) {
+Lines read_labels(const std::string& path, const std::string& format, std::vector<LabelClass>* classes) {
     auto read = read_label_text(path);
     if (!read) return tl::make_unexpected(read.error());
     std::string& text = *read;
     if (format == "csv") return parse_label_csv(text, path);
     if (format == "edf") return parse_edf_annotations(text, path);
     if (text.rfind("\xEF\xBB\xBF", 0) == 0) text.erase(0, 3);
-    if (format == "tsv") return parse_tsv(text, path);
+    if (format == "tsv") return parse_tsv(text, path, classes);
     if (format == "audacity") return parse_audacity(text, path);
-    if (format == "json") return parse_json(text, path);
+    if (format == "json") return parse_json(text, path, classes);
     return fail(ErrorKind::usage, "there is no such form of labels", format);
 }
 

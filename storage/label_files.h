@@ -2,6 +2,7 @@
 // events.tsv, Audacity label track (.txt), JSON, and EDF+ annotations (.edf). Any thread.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,17 +16,20 @@ struct LabelSet {
     std::vector<StreamInfo> streams;
     std::vector<LabelClass> classes;
     int64_t start_utc_ns = 0;
+    std::map<uint64_t, std::string> authors;  // who edited a label last, by its number
 };
 
 // "csv", "tsv", "audacity", "json", "edf"; from the name's ending unless `wanted` is given.
 Result<std::string> label_format(const std::string& path, const std::string& wanted = {});
 
-// The whole file's bytes. What a format cannot hold is left out: stream and channel in Audacity and EDF,
-// source, confidence and note in all but CSV and JSON.
+// The whole file's bytes. What a format cannot hold is left out: the stream in Audacity and EDF, the channel
+// in Audacity; source, confidence, note and author in all but CSV and JSON; classes in all but JSON, which
+// has them whole, and events.tsv, which has their HED tags.
 Result<std::string> write_labels(const std::string& format, const LabelSet& set);
 
-// "-" is standard input. Errors name the line.
-Result<std::vector<LabelLine>> read_labels(const std::string& path, const std::string& format);
+// "-" is standard input. Errors name the line. `classes`, not null: what the file says of its classes.
+Result<std::vector<LabelLine>> read_labels(const std::string& path, const std::string& format,
+                                           std::vector<LabelClass>* classes = nullptr);
 
 // EDF+ annotations (storage/label_edf.cpp), a file without signals as PhysioNet gives sleep stages.
 std::string edf_annotations(const LabelSet& set);

@@ -81,11 +81,17 @@ Json label_json(const Open& session, const Label& label) {
             {"note", label.note}};
 }
 
-// Labels as they are now whose last edit is by `author`.
-std::vector<Label> of_author(const Open& session, const std::string& author) {
+// Who edited a label last, by its number.
+std::map<uint64_t, std::string> authors_of(const Open& session) {
     std::map<uint64_t, std::string> last;
     for (const LabelEdit& edit : session.track.history())
         last[edit.operation == LabelOperation::remove ? edit.before.id : edit.after.id] = edit.author;
+    return last;
+}
+
+// Labels as they are now whose last edit is by `author`.
+std::vector<Label> of_author(const Open& session, const std::string& author) {
+    std::map<uint64_t, std::string> last = authors_of(session);
     std::vector<Label> labels;
     for (const Label& label : session.track.between(-1e300, 1e300))
         if (last[label.id] == author) labels.push_back(label);
@@ -97,9 +103,18 @@ int list(const LabelOptions& o) {
     if (!session) return complain(session.error());
     const std::vector<Label> labels = session->track.between(-1e300, 1e300);
     if (o.json) {
-        Json out = {{"labels", Json::array()}, {"revision", session->track.revision()}};
-        for (const Label& label : labels)
+        Json out = {
+            {"labels", Json::array()}, {"classes", Json::array()}, {"revision", session->track.revision()}};
+        const auto authors = authors_of(*session);
+        for (const Label& label : labels) {
             out["labels"].push_back(label_json(*session, label));
+            out["labels"].back()["author"] = authors.at(label.id);
+        }
+        for (const LabelClass& c : session->reader->classes())
+            out["classes"].push_back({{"name", c.name},
+                                      {"color", c.color},
+                                      {"hotkey", c.hotkey == 0 ? "" : std::string(1, c.hotkey)},
+                                      {"HED", c.hed}});
         print_json(out);
         return kYes;
     }
@@ -120,7 +135,7 @@ int export_labels(const LabelOptions& o) {
     if (!o.author.empty()) labels = of_author(*session, o.author);
     const auto text =
         storage::write_labels(*format, {std::move(labels), session->streams, session->reader->classes(),
-                                        session->reader->header().start_utc_ns});
+                                        session->reader->header().start_utc_ns, authors_of(*session)});
     if (!text) return complain(text.error());
     if (o.file == "-") {
         std::fwrite(text->data(), 1, text->size(), stdout);
@@ -147,7 +162,8 @@ int export_labels(const LabelOptions& o) {
 int store(const LabelOptions& o, Open& session, const std::vector<LabelEdit>& edits) {
     std::vector<LabelEdit> applied;
     for (LabelEdit edit : edits) {
-        edit.author = o.author.empty() ? "person" : o.author;
+        if (!o.author.empty()) edit.author = o.author;
+        if (edit.author.empty()) edit.author = "person";
         const auto done = session.track.apply(edit);
         if (!done) return complain(done.error());
         applied.push_back(*done);
@@ -236,12 +252,36 @@ int remove(const LabelOptions& o) {
     return store(o, *session, {removal});
 }
 
+// What a file tells of classes and the session does not know yet; what it knows stays as it is.
+std::vector<LabelClass> missing_in(const std::vector<LabelClass>& known,
+                                   const std::vector<LabelClass>& told) {
+    std::map<std::string, LabelClass> merged;
+    for (const LabelClass& c : known)
+        merged[c.name] = c;
+    std::vector<LabelClass> missing;
+    for (const LabelClass& c : told) {
+        LabelClass& mine = merged[c.name];
+        const bool free = std::none_of(merged.begin(), merged.end(), [&](const auto& entry) {
+            return entry.first != c.name && entry.second.hotkey == c.hotkey;
+        });
+        const bool more = mine.name.empty() || (mine.color.empty() && !c.color.empty()) ||
+                          (mine.hotkey == 0 && c.hotkey != 0 && free) || (mine.hed.empty() && !c.hed.empty());
+        mine.name = c.name;
+        if (mine.color.empty()) mine.color = c.color;
+        if (mine.hotkey == 0 && free) mine.hotkey = c.hotkey;
+        if (mine.hed.empty()) mine.hed = c.hed;
+        if (more) missing.push_back(mine);
+    }
+    return missing;
+}
+
 int import_labels(const LabelOptions& o) {
     auto session = open(o.session);
     if (!session) return complain(session.error());
     const auto format = storage::label_format(o.file, o.format);
     if (!format) return complain(format.error());
-    const auto lines = storage::read_labels(o.file, *format);
+    std::vector<LabelClass> told;
+    const auto lines = storage::read_labels(o.file, *format, &told);
     if (!lines) return complain(lines.error());
     std::vector<LabelEdit> edits;
     for (const storage::LabelLine& line : *lines) {
@@ -250,11 +290,19 @@ int import_labels(const LabelOptions& o) {
         LabelEdit edit;
         edit.after = *label;
         edit.after.id = 0;
+        edit.author = line.author;
         edit.after.source = "import";
         edit.reason = "import";
         edits.push_back(std::move(edit));
     }
-    return store(o, *session, edits);
+    const std::vector<LabelClass> classes = missing_in(session->reader->classes(), told);
+    const int status = store(o, *session, edits);
+    if (status != kYes || classes.empty()) return status;
+    auto editor = storage::open_label_editor(o.session);
+    if (!editor) return complain(editor.error());
+    for (const LabelClass& c : classes)
+        if (const Status stored = (*editor)->append_class(c); !stored) return complain(stored.error());
+    return kYes;
 }
 
 // A class of the session: made when it is new, else changed where something is given.
@@ -274,6 +322,10 @@ int set_class(const LabelOptions& o) {
         return complain({ErrorKind::usage, "\"" + c.color + "\" is no colour", "--color", "#rrggbb"});
     if (c.hotkey != 0 && (c.hotkey < '1' || c.hotkey > '9' || o.hotkey.value_or("1").size() > 1))
         return complain({ErrorKind::usage, "a hotkey is one of 1 to 9", "--hotkey", ""});
+    for (const LabelClass& other : session->reader->classes())
+        if (c.hotkey != 0 && other.hotkey == c.hotkey && other.name != c.name && o.hotkey)
+            return complain({ErrorKind::usage, std::string("key ") + c.hotkey + " is that of " + other.name,
+                             "--hotkey", "free it first: --name " + other.name + " --hotkey ''"});
     session->reader.reset();
     auto editor = storage::open_label_editor(o.session);
     if (!editor) return complain(editor.error());

@@ -26,6 +26,7 @@ bool matches(const std::string& source, const std::string& head) {
 
 struct Table {
     std::vector<std::string> names;
+    std::vector<std::string> units;  // a second row without numbers; empty when there is none
     char separator = ',';
     uint64_t first_line = 0;  // lines before the first row
     bool arff = false;
@@ -44,6 +45,7 @@ struct Description {
     int time = -1;
     double time_unit = 0;  // seconds per unit, 0 = to be guessed
     int label = -1;
+    int counter = -1;  // the sample counter of this program's own tables
     std::vector<Group> groups;
 };
 
@@ -59,6 +61,28 @@ char find_separator(const std::string& line) {
     for (const char c : {',', ';', '\t'})
         if (std::count(line.begin(), line.end(), c) > std::count(line.begin(), line.end(), best)) best = c;
     return best;
+}
+
+// The number in a cell; where cells are not parted by commas, a comma may stand for the point.
+bool cell_number(const Table& table, const std::string& text, double* out) {
+    if (parse_number(text, out)) return true;
+    const size_t comma = text.find(',');
+    if (table.separator == ',' || comma == std::string::npos) return false;
+    std::string point = text;
+    point[comma] = '.';
+    return parse_number(point, out);
+}
+
+// A row of units under the names: words or nothing in every cell.
+bool is_units(const Table& table, const std::vector<std::string>& cells) {
+    bool words = false;
+    for (const std::string& cell : cells) {
+        double number = 0;
+        const std::string text = lower(trimmed(cell));
+        if (cell_number(table, text, &number) || text == "nan" || text == "na" || text == "n/a") return false;
+        words = words || !text.empty();
+    }
+    return words && cells.size() == table.names.size();
 }
 
 Result<Table> read_head(const std::string& source) {
@@ -90,11 +114,19 @@ Result<Table> read_head(const std::string& source) {
             for (std::string& field : fields) {
                 double number = 0;
                 field = trimmed(field);
-                words = words || (!field.empty() && !parse_number(field, &number));
+                words = words || (!field.empty() && !cell_number(table, field, &number));
             }
             if (words) {
                 table.first_line = lines.number();
                 table.names = fields;
+                if (lines.next(&line)) {
+                    const std::vector<std::string> second = csv_split(line, table.separator);
+                    if (is_units(table, second)) {
+                        table.first_line = lines.number();
+                        for (const std::string& unit : second)
+                            table.units.push_back(trimmed(unit));
+                    }
+                }
             } else {
                 table.first_line = lines.number() - 1;
                 for (size_t i = 0; i < fields.size(); ++i)
@@ -164,6 +196,14 @@ Result<Description> describe(const std::string& source, const Table& table, cons
     auto unit = unit_seconds(text("time_unit"));
     if (!unit) return tl::make_unexpected(unit.error());
     d.time_unit = *unit;
+    const auto unit_of = [&](int column) {
+        return column >= 0 && size_t(column) < table.units.size() ? table.units[size_t(column)]
+                                                                  : std::string();
+    };
+    if (auto told = unit_seconds(unit_of(d.time)); told && d.time_unit == 0) d.time_unit = *told;
+    const bool own = table.names.size() > 3 && table.names[0] == "time" && table.names[1] == "segment" &&
+                     table.names[2] == "sample" && !table.units.empty();
+    if (own && d.time == 0) d.counter = 2;
 
     if (j.contains("streams")) {
         if (!j["streams"].is_array()) return fail(ErrorKind::usage, "is no list", path + ": streams");
@@ -182,14 +222,19 @@ Result<Description> describe(const std::string& source, const Table& table, cons
             }
             if (s.contains("unit") && s["unit"].is_string())
                 group.units.assign(group.columns.size(), s["unit"].get<std::string>());
+            else
+                for (const int column : group.columns)
+                    group.units.push_back(unit_of(column));
             d.groups.push_back(std::move(group));
         }
     } else {
         Group group;
         for (size_t i = 0; i < table.names.size(); ++i)
-            if (int(i) != d.time && int(i) != d.label) group.columns.push_back(int(i));
+            if (int(i) != d.time && int(i) != d.label && (d.counter < 0 || i > 2))
+                group.columns.push_back(int(i));
         group.kind = text("kind");
-        group.units.assign(group.columns.size(), text("unit"));
+        for (const int column : group.columns)
+            group.units.push_back(text("unit").empty() ? unit_of(column) : text("unit"));
         d.groups.push_back(std::move(group));
     }
     return d;
@@ -200,7 +245,8 @@ struct Survey {
     uint64_t rows = 0;
     double first_time = 0;
     double last_time = 0;
-    bool cut = false;  // the last line is incomplete
+    double first_count = 0;  // of the sample counter
+    double last_count = 0;
 };
 
 // One row's fields, or the reason why it is none.
@@ -241,7 +287,7 @@ Result<Survey> survey(const std::string& source, const Table& table, const Descr
             double value = 0;
             if (trimmed(fields[c]).empty() || lower(trimmed(fields[c])) == "nan") {
                 column.whole = false;
-            } else if (!parse_number(fields[c], &value)) {
+            } else if (!cell_number(table, fields[c], &value)) {
                 column.numeric = false;
             } else {
                 column.whole = column.whole && value == std::round(value);
@@ -250,6 +296,10 @@ Result<Survey> survey(const std::string& source, const Table& table, const Descr
                 if (int(c) == d.time) {
                     if (s.rows == 0) s.first_time = value;
                     s.last_time = value;
+                }
+                if (int(c) == d.counter) {
+                    if (s.rows == 0) s.first_count = value;
+                    s.last_count = value;
                 }
             }
         }
@@ -276,7 +326,10 @@ Status emit(const std::string& source, const Table& table, const Description& d,
     std::vector<Timeline> timelines;
     std::vector<std::vector<int32_t>> counts(d.groups.size());
     for (size_t g = 0; g < d.groups.size(); ++g)
-        timelines.emplace_back(sink, int(g), d.rate, d.groups[g].columns.size(), std::max(0.5, 5 / d.rate));
+        timelines.emplace_back(sink, int(g), d.rate, d.groups[g].columns.size(),
+                               d.counter >= 0 ? 0.75 / d.rate : std::max(0.5, 5 / d.rate));
+    // This program's own times show every lost sample; other clocks jitter.
+    const double slack = d.counter >= 0 ? 0.75 / d.rate : std::max(0.05, 2 / d.rate);
     Lines lines(source);
     skip_head(lines, table);
     std::vector<std::string> fields;
@@ -297,12 +350,11 @@ Status emit(const std::string& source, const Table& table, const Description& d,
         double now = double(row) / d.rate;
         if (d.time >= 0) {
             double value = 0;
-            if (!parse_number(fields[size_t(d.time)], &value))
+            if (!cell_number(table, fields[size_t(d.time)], &value))
                 return fail(ErrorKind::usage, "a time that is no number", lines.where());
             now = std::max(0.0, (value - s.first_time) * d.time_unit);
             // A block ends where its rows no longer follow each other at the rate.
-            if (held > 0 &&
-                std::fabs(now - (block_time + double(held) / d.rate)) > std::max(0.05, 2 / d.rate))
+            if (held > 0 && std::fabs(now - (block_time + double(held) / d.rate)) > slack)
                 if (auto status = flush(); !status) return status;
         }
         time = now;
@@ -310,7 +362,7 @@ Status emit(const std::string& source, const Table& table, const Description& d,
         for (size_t g = 0; g < d.groups.size(); ++g)
             for (const int c : d.groups[g].columns) {
                 double value = std::numeric_limits<double>::quiet_NaN();
-                parse_number(fields[size_t(c)], &value);
+                (void)cell_number(table, fields[size_t(c)], &value);
                 counts[g].push_back(types[g] == SampleType::float32 ? float_bits(float(value))
                                                                     : int32_t(value));
             }
@@ -347,7 +399,9 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     }
     int64_t start = 0;
     if (d->time >= 0) {
-        const double per_row = s->rows > 1 ? (s->last_time - s->first_time) / double(s->rows - 1) : 0;
+        const double counted = s->last_count - s->first_count;
+        const double steps = d->counter >= 0 && counted > 0 ? counted : double(s->rows) - 1;
+        const double per_row = steps > 0 ? (s->last_time - s->first_time) / steps : 0;
         if (d->time_unit == 0) {
             d->time_unit = s->first_time > 1e11 || per_row >= 1 ? 1e-3 : 1.0;
             sink->note(std::string("the time column is taken as ") +

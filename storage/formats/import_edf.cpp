@@ -143,7 +143,21 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
             return fail(ErrorKind::usage, "an annotation that cannot be read", source);
         const double onset = double(a.onset) / double(EDFLIB_TIME_DIMENSION);
         const double length = a.duration_l > 0 ? double(a.duration_l) / double(EDFLIB_TIME_DIMENSION) : 0;
-        if (auto status = sink->label(onset, onset + length, trimmed(a.annotation)); !status) return status;
+        std::string text = trimmed(a.annotation);
+        int stream = -1;
+        int channel = -1;
+        // EDF+ names the signal that a text is about after "@@".
+        if (const size_t at = text.rfind("@@"); at != std::string::npos && at > 0)
+            for (size_t g = 0; g < groups.size(); ++g)
+                for (size_t c = 0; c < groups[g].size(); ++c)
+                    if (stream < 0 &&
+                        trimmed(header.signalparam[groups[g][c]].label) == text.substr(at + 2)) {
+                        stream = int(g);
+                        channel = int(c);
+                    }
+        if (stream >= 0) text.resize(text.rfind("@@"));
+        if (auto status = sink->label(onset, onset + length, text, {}, stream, channel); !status)
+            return status;
     }
     return {};
 }

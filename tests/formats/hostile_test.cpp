@@ -5,11 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "storage/formats/formats.h"
+#include "storage/label_files.h"
 
 namespace lockstep::storage {
 namespace {
@@ -179,6 +181,104 @@ TEST_F(Hostile, EmotiBit) {
 
 TEST_F(Hostile, Csv) {
     attack(bytes_of("imu_hapt/exp01_user01.csv", 600), ".csv");
+}
+
+TEST_F(Hostile, CsvWithUnitsAndDecimalCommas) {
+    std::string table = "time;EMG;force\nms;mV;N\n";
+    for (int i = 0; i < 12; ++i)
+        table += std::to_string(i * 10) + ";" + std::to_string(i) + ",5;" + std::to_string(i) + "\n";
+    attack(table, ".csv");
+}
+
+TEST_F(Hostile, Arff) {
+    const fs::path path = folder_ / "x.arff";
+    const std::string bytes = bytes_of("eeg_eye_state/EEG_Eye_State.arff", 2000);
+    ImportOptions options;
+    options.values["rate"] = "128";
+    put(path, bytes);
+    ASSERT_TRUE(import(path, options));
+    for (size_t n = 0; n < bytes.size() && !HasFailure(); ++n) {
+        put(path, bytes.substr(0, n));
+        import(path, options);
+    }
+    for (int i = 0; i < mutants_ && !HasFailure(); ++i) {
+        put(path, mutant(bytes));
+        import(path, options);
+    }
+}
+
+TEST_F(Hostile, DescriptionOfATable) {
+    put(folder_ / "x.csv", bytes_of("imu_hapt/exp01_user01.csv", 600));
+    const std::string json = R"({"rate": 50, "streams": [{"name": "acc", "kind": "imu", "unit": "g",
+        "scale": 0.00138888889, "columns": ["acc_x", "acc_y", "acc_z"]}]})";
+    ImportOptions options;
+    options.values["description"] = (folder_ / "d.json").string();
+    const auto take = [&](const std::string& bytes) {
+        put(folder_ / "d.json", bytes);
+        return import(folder_ / "x.csv", options);
+    };
+    ASSERT_TRUE(take(json));
+    for (size_t n = 0; n < json.size() && !HasFailure(); ++n)
+        take(json.substr(0, n));
+    for (int i = 0; i < mutants_ && !HasFailure(); ++i)
+        take(mutant(json));
+}
+
+// Labels in every form, as `label import` reads them.
+TEST_F(Hostile, LabelFiles) {
+    LabelSet set;
+    for (int i = 0; i < 4; ++i) {
+        Label label;
+        label.id = uint64_t(i + 1);
+        label.start = i;
+        label.stop = i + 0.5;
+        label.label_class = "class \"" + std::to_string(i) + "\", \xC2\xB5";
+        label.note = "a, b\nc";
+        set.labels.push_back(label);
+        set.authors[label.id] = "ann";
+    }
+    set.classes.push_back({"blink", "#ff0000", '1', "Sensory-event"});
+    for (const char* format : {"csv", "tsv", "audacity", "json", "edf"}) {
+        const auto bytes = write_labels(format, set);
+        ASSERT_TRUE(bytes) << format;
+        const fs::path path = folder_ / "labels";
+        const auto take = [&](const std::string& changed) {
+            put(path, changed);
+            std::vector<LabelClass> classes;
+            const auto lines = read_labels(path.string(), format, &classes);
+            if (!lines) {
+                EXPECT_EQ(lines.error().kind, ErrorKind::usage) << lines.error().message();
+                return size_t(0);
+            }
+            for (const LabelLine& line : *lines) {
+                EXPECT_GE(line.label.stop, line.label.start);
+                EXPECT_TRUE(std::isfinite(line.label.start));
+            }
+            return lines->size();
+        };
+        ASSERT_EQ(take(*bytes), set.labels.size()) << format;
+        for (size_t n = 0; n < bytes->size() && !HasFailure(); ++n)
+            take(bytes->substr(0, n));
+        for (int i = 0; i < mutants_ && !HasFailure(); ++i)
+            take(mutant(*bytes));
+    }
+}
+
+// The table of labels that goes with a source.
+TEST_F(Hostile, LabelsOfASource) {
+    put(folder_ / "x.csv", bytes_of("imu_hapt/exp01_user01.csv", 600));
+    const std::string labels = "file,start_s,end_s,label\nx.csv,0,0.1,walk\nx.csv,0.1,0.2,\"sit, still\"\n";
+    ImportOptions options;
+    options.values = {{"rate", "50"}, {"labels", (folder_ / "l.csv").string()}};
+    const auto take = [&](const std::string& bytes) {
+        put(folder_ / "l.csv", bytes);
+        return import(folder_ / "x.csv", options);
+    };
+    ASSERT_TRUE(take(labels));
+    for (size_t n = 0; n < labels.size() && !HasFailure(); ++n)
+        take(labels.substr(0, n));
+    for (int i = 0; i < mutants_ && !HasFailure(); ++i)
+        take(mutant(labels));
 }
 
 // Each file of the folder in turn is the damaged one.

@@ -145,6 +145,32 @@ class ReadBack(unittest.TestCase):
         labels = pandas.read_csv(self.out("hapt_labels.csv"))
         self.assertEqual(labels["class"][0], "STANDING")
 
+    def test_own_and_foreign_tables_come_back(self):
+        convert("export", "csv", self.out("back.csv"), self.hapt[0])
+        convert("import", self.out("back_acc.csv"), self.out("back.h5"))
+        with lockstep.open_session(self.out("back.h5")) as session:
+            stream, = session.streams.values()
+            self.assertEqual((stream.rate, stream.channels, stream.units), (50, ["acc_x", "acc_y", "acc_z"], ["g"] * 3))
+            np.testing.assert_allclose(stream.values(), self.table[:, :3] / 720, rtol=1e-6)
+        # Rows taken out are a gap of exactly their width.
+        with open(self.out("back_acc.csv")) as file:
+            lines = file.readlines()
+        with open(self.out("holes.csv"), "w") as file:
+            file.writelines(lines[:102] + lines[105:])
+        convert("import", self.out("holes.csv"), self.out("holes.h5"))
+        with lockstep.open_session(self.out("holes.h5")) as session:
+            stream, = session.streams.values()
+            self.assertEqual([(int(g["row"]), int(g["missing"])) for g in stream.gaps], [(100, 3)])
+            np.testing.assert_allclose(stream.times(99, 102), [1.98, 2.06, 2.08], atol=1e-6)
+        # A spreadsheet of the continent: semicolons, decimal commas, a row of units.
+        with open(self.out("komma.csv"), "w") as file:
+            file.write("time;EMG;force\nms;mV;N\n" + "".join(f"{i * 10};{i},5;{i}\n" for i in range(300)))
+        convert("import", self.out("komma.csv"), self.out("komma.h5"))
+        with lockstep.open_session(self.out("komma.h5")) as session:
+            stream, = session.streams.values()
+            self.assertEqual((stream.rate, stream.units), (100, ["mV", "N"]))
+            np.testing.assert_allclose(stream.values()[:, 0], np.arange(300) + 0.5)
+
     def test_dataset(self):
         path = self.out("train.h5")
         options = dict(stream="acc", window=2.56, hop=1.28, val=0.2, test=0.2)
@@ -464,10 +490,15 @@ class ReadBack(unittest.TestCase):
             self.assertEqual(frame.shape, (50, 3))
             raw = session["acc"].to_mne()
             self.assertEqual(raw.annotations.description[0], "STANDING")
+            self.assertAlmostEqual(raw.annotations.onset[0], 4.98, places=6)
             self.assertEqual(session.labels[0]["class"], "STANDING")
+            table = session.labels_to_pandas()
+            self.assertEqual((table["class"][0], table["start"][0]), ("STANDING", 4.98))
         with lockstep.open_session(self.eeg) as session:
             raw = session["eeg"].to_mne()
             self.assertAlmostEqual(raw.get_data()[0, 0], 61379.36e-6, places=7)
+            self.assertEqual(raw.info["meas_date"].timestamp(), 1557936053.329)
+            self.assertEqual(raw.annotations.onset[0], session.labels[0]["start"])
 
     def test_python_dataset(self):
         import torch

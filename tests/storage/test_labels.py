@@ -51,6 +51,52 @@ class Labels(unittest.TestCase):
             if exact:
                 self.assertEqual([l["stream"] for l in got], [l["stream"] for l in self.labels()])
 
+    def test_several_annotators_and_classes_travel(self):
+        lockstep("label", "class", self.session, "--name", "blink2", "--color", "#123456", "--hotkey", "9", "--hed", "Sensory-event")
+        self.assertIn("key 9 is that of blink2",
+                      lockstep("label", "class", self.session, "--name", "walk", "--hotkey", "9", status=2))
+        for who, start in (("ann", "1"), ("bob", "1.5")):
+            lockstep("label", "add", self.session, "--start", start, "--stop", "2", "--class", "blink2", "--author", who)
+        copy = self.at("copy.h5")
+        subprocess.run([FEEDER, copy, "1"], check=True, stdout=subprocess.DEVNULL)
+        for ending in ("csv", "json", "tsv"):
+            lockstep("label", "export", self.session, self.at("all." + ending))
+        for ending in ("csv", "json"):
+            lockstep("label", "import", copy, self.at("all." + ending))
+        listed = json.loads(lockstep("label", "list", copy, "--json"))
+        self.assertEqual(sorted(l["author"] for l in listed["labels"] if l["class"] == "blink2"),
+                         ["ann", "ann", "bob", "bob"])
+        blink = [c for c in listed["classes"] if c["name"] == "blink2"]
+        self.assertEqual([(c["color"], c["hotkey"], c["HED"]) for c in blink], [("#123456", "9", "Sensory-event")])
+        lockstep("label", "import", copy, self.at("all.json"), "--author", "eve")
+        self.assertIn("eve", {l["author"] for l in json.loads(lockstep("label", "list", copy, "--json"))["labels"]})
+
+    def test_tables_of_other_tools(self):
+        import pandas
+        rows = pandas.DataFrame({"onset": [0.5, 1.25], "duration": [0.25, 0.0], "description": ["blink", "tap"]})
+        rows.to_csv(self.at("mne.csv"), index=False)
+        before = len(self.labels())
+        lockstep("label", "import", self.session, self.at("mne.csv"))
+        got = [(l["start_s"], l["stop_s"]) for l in self.labels() if l["source"] == "import"]
+        self.assertEqual((got, len(self.labels())), ([(0.5, 0.75), (1.25, 1.25)], before + 2))
+        # A table about several recordings would put everyone's labels into one.
+        with open(self.at("many.csv"), "w") as file:
+            file.write("file,start_s,end_s,label\na.csv,1,2,x\nb.csv,1,2,x\n")
+        self.assertIn("several recordings", lockstep("label", "import", self.session, self.at("many.csv"), status=2))
+        self.assertEqual(len(self.labels()), before + 2)
+
+    def test_label_of_a_channel_in_edf(self):
+        import mne
+        stream = next(l["stream"] for l in self.labels() if l["stream"])
+        lockstep("label", "add", self.session, "--start", "3", "--stop", "4", "--class", "odd", "--stream", stream, "--channel", "0")
+        channel = next(l["channel"] for l in self.labels() if l["class"] == "odd")
+        lockstep("label", "export", self.session, self.at("c.edf"))
+        self.assertIn("odd@@" + channel, list(mne.read_annotations(self.at("c.edf")).description))
+        for l in self.labels():
+            lockstep("label", "delete", self.session, "--id", str(l["id"]))
+        lockstep("label", "import", self.session, self.at("c.edf"))
+        self.assertEqual([(l["stream"], l["channel"]) for l in self.labels() if l["class"] == "odd"], [(stream, channel)])
+
     def test_edf_annotations_in_mne(self):
         import mne
         lockstep("label", "export", self.session, self.at("a.edf"))

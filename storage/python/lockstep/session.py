@@ -82,40 +82,65 @@ class Stream:
         time, values = self.read(start, stop)
         return pandas.DataFrame(values, index=pandas.Index(time, name="time"), columns=self.channels)
 
-    def to_mne(self):
-        """An MNE RawArray on the stream's nominal grid; lost samples are 0 and annotated BAD_gap."""
-        import mne
-        kinds = {"eeg": "eeg", "ecg": "ecg", "emg": "emg", "eog": "eog", "gsr": "gsr", "temperature": "temperature"}
-        units = {"uV": 1e-6, "mV": 1e-3, "V": 1.0, "uS": 1e-6}
-        kind = kinds.get(self.kind, "misc")
-        factor = np.array([units.get(u, 1.0) if kind != "misc" else 1.0 for u in self.units])
+    def _grid(self):
+        """Where each run lies on the nominal grid, and the grid's length: a lost sample is a hole."""
+        positions, end, previous = [], 0, None
         origin = float(self.runs["time"][0]) if len(self.runs) else 0.0
-        positions, holes, end, previous = [], [], 0, None
         for run in self.runs:
             if previous is not None and previous["segment"] == run["segment"]:
                 at = positions[-1] + int(run["first"]) - int(previous["first"])
             else:
-                at = max(end, int(round((float(run["time"]) - origin) * self.rate)))
-            if at > end:
-                holes.append((end / self.rate, (at - end) / self.rate))
-            positions.append(at)
-            end = at + int(run["count"])
+                at = int(round((float(run["time"]) - origin) * self.rate))
+            positions.append(max(end, at))
+            end = positions[-1] + int(run["count"])
             previous = run
+        return positions, end
+
+    def grid_seconds(self, time):
+        """A session time as seconds of the stream's samples at their nominal rate (how MNE and EDF count)."""
+        positions, _ = self._grid()
+        if not positions:
+            return time
+        run = max(0, int(np.searchsorted(self.runs["time"], time, side="right")) - 1)
+        past = time - float(self.runs["time"][run])
+        if past < 0:
+            return positions[run] / self.rate + past
+        at = positions[run] + past * self.true_rate
+        return (min(at, positions[run + 1]) if run + 1 < len(positions) else at) / self.rate
+
+    def to_mne(self):
+        """An MNE RawArray on the stream's nominal grid; lost samples are 0 and annotated BAD_gap."""
+        import mne
+        kinds = {"eeg": "eeg", "ecg": "ecg", "emg": "emg", "eog": "eog", "gsr": "gsr", "temperature": "temperature"}
+        units = {"nV": 1e-9, "uV": 1e-6, "mV": 1e-3, "V": 1.0, "uS": 1e-6}
+        kind = kinds.get(self.kind, "misc")
+        factor = np.array([units.get(u, 1.0) if kind != "misc" else 1.0 for u in self.units])
+        positions, end = self._grid()
         data = np.zeros((len(self.channels), end))
+        onset, duration, description, channels, filled = [], [], [], [], 0
         for at, run in zip(positions, self.runs):
             first, count = int(run["row"]), int(run["count"])
             data[:, at:at + count] = (self.values(first, first + count) * factor).T
-        info = mne.create_info(self.channels, self.rate, kind)
-        raw = mne.io.RawArray(data, info, verbose="error")
-        onset = [h[0] for h in holes]
-        duration = [h[1] for h in holes]
-        description = ["BAD_gap"] * len(holes)
+            if at > filled:
+                onset.append(filled / self.rate)
+                duration.append((at - filled) / self.rate)
+                description.append("BAD_gap")
+                channels.append(())
+            filled = at + count
+        raw = mne.io.RawArray(data, mne.create_info(self.channels, self.rate, kind), verbose="error")
+        if self.session.start_utc_ns and len(self.runs):
+            start = self.session.start_utc_ns // 1000 + int(round(float(self.runs["time"][0]) * 1e6))
+            raw.set_meas_date((start // 10 ** 6, start % 10 ** 6))
         for label in self.session.labels:
             if label["stream"] in (-1, self.index):
-                onset.append(label["start"] - origin)
-                duration.append(label["stop"] - label["start"])
+                start = self.grid_seconds(label["start"])
+                onset.append(start)
+                duration.append(max(0.0, self.grid_seconds(label["stop"]) - start))
                 description.append(label["class"])
-        raw.set_annotations(mne.Annotations(onset, duration, description))
+                one = label["stream"] == self.index and 0 <= label["channel"] < len(self.channels)
+                channels.append((self.channels[label["channel"]],) if one else ())
+        raw.set_annotations(mne.Annotations(onset, duration, description, orig_time=raw.info["meas_date"],
+                                            ch_names=channels))
         return raw
 
 
@@ -150,6 +175,12 @@ class Session:
         table = self.file["intervals/labels"][()]
         return [{n: text(row[n]) if isinstance(row[n], bytes) else row[n].item() for n in table.dtype.names}
                 for row in table]
+
+    def labels_to_pandas(self):
+        """Current labels as a table."""
+        import pandas
+        table = self.file["intervals/labels"][()]
+        return pandas.DataFrame(self.labels, columns=list(table.dtype.names))
 
     def predictions(self, model=None):
         """{(model, origin): structured array with a `scores` array beside it}."""
