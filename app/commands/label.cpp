@@ -322,14 +322,19 @@ int set_class(const LabelOptions& o) {
         return complain({ErrorKind::usage, "\"" + c.color + "\" is no colour", "--color", "#rrggbb"});
     if (c.hotkey != 0 && (c.hotkey < '1' || c.hotkey > '9' || o.hotkey.value_or("1").size() > 1))
         return complain({ErrorKind::usage, "a hotkey is one of 1 to 9", "--hotkey", ""});
-    for (const LabelClass& other : session->reader->classes())
-        if (c.hotkey != 0 && other.hotkey == c.hotkey && other.name != c.name && o.hotkey)
-            return complain({ErrorKind::usage, std::string("key ") + c.hotkey + " is that of " + other.name,
-                             "--hotkey", "free it first: --name " + other.name + " --hotkey ''"});
+    std::vector<LabelClass> changed = {c};
+    // A key is one class's: who takes it takes it away.
+    for (LabelClass other : session->reader->classes())
+        if (o.hotkey && c.hotkey != 0 && other.hotkey == c.hotkey && other.name != c.name) {
+            say(std::string("key ") + c.hotkey + " was that of " + other.name + ", which has none now");
+            other.hotkey = 0;
+            changed.push_back(other);
+        }
     session->reader.reset();
     auto editor = storage::open_label_editor(o.session);
     if (!editor) return complain(editor.error());
-    if (const Status stored = (*editor)->append_class(c); !stored) return complain(stored.error());
+    for (const LabelClass& each : changed)
+        if (const Status stored = (*editor)->append_class(each); !stored) return complain(stored.error());
     say(o.session + ": class " + c.name);
     return kYes;
 }
