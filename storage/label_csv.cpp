@@ -107,9 +107,9 @@ Result<std::string> read_label_text(const std::string& path) {
     } else {
         std::ifstream file(path, std::ios::binary);
         if (!file) return fail(ErrorKind::usage, "cannot open the label file", path);
-        text.resize(kMaxBytes + 1);
-        file.read(text.data(), std::streamsize(text.size()));
-        text.resize(size_t(file.gcount()));
+        char piece[1 << 16];
+        while (text.size() <= kMaxBytes && (file.read(piece, sizeof piece), file.gcount() > 0))
+            text.append(piece, size_t(file.gcount()));
     }
     if (text.size() > kMaxBytes) return fail(ErrorKind::usage, "the label file is larger than 64 MB", path);
     return text;
