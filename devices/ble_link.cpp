@@ -113,11 +113,11 @@ Status BleLink::acquire(const std::vector<BluezObject>& objects) {
 }
 
 Status BleLink::open() {
-    if (const Status bus = bluez_.open(where_); !bus) return bus;
+    if (Status bus = bluez_.open(where_); !bus) return bus;
     const auto found = device(true);
     if (!found) return tl::make_unexpected(found.error());
-    if (const Status done = connect(*found); !done) return done;
-    if (const Status done = wait_for_services(); !done) return done;
+    if (Status done = connect(*found); !done) return done;
+    if (Status done = wait_for_services(); !done) return done;
     const auto objects = bluez_.objects();
     if (!objects) return tl::make_unexpected(objects.error());
     return acquire(*objects);

@@ -244,7 +244,7 @@ Status check_graph(const Graph& g) {
         if (n.output >= ready.size() || ready[n.output]) return wrong(n, "writes a value twice");
         for (const size_t i : n.inputs)
             if (i >= ready.size() || !ready[i]) return wrong(n, "reads a value that nothing has computed");
-        if (const Status s = check_node(g, n); !s) return s;
+        if (Status s = check_node(g, n); !s) return s;
         ready[n.output] = true;
     }
     if (!ready[g.output])

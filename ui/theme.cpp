@@ -30,7 +30,7 @@ Colors load(Theme theme) {
     if (!file.open(QIODevice::ReadOnly)) qFatal("the theme %s is not built in", qPrintable(file.fileName()));
     const QJsonObject json = QJsonDocument::fromJson(file.readAll()).object();
     auto get = [&](const char* name) {
-        const QColor color(json.value(name).toString());
+        QColor color(json.value(name).toString());
         if (!color.isValid()) qFatal("%s: no colour \"%s\"", qPrintable(file.fileName()), name);
         return color;
     };

@@ -166,6 +166,8 @@ bool decode(Bytes payload, Message* m) {
 }  // namespace lockstep::wire
 
 // Both directions of a message whose fields() stands above.
+// NOLINTBEGIN(bugprone-macro-parentheses): it is a type.
 #define LOCKSTEP_WIRE_MESSAGE(Message)                             \
     template size_t encode<Message>(const Message&, MutableBytes); \
     template bool decode<Message>(Bytes, Message*)
+// NOLINTEND(bugprone-macro-parentheses)

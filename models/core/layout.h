@@ -20,7 +20,8 @@ class Layout {
     template <typename T>
     T* take(uint64_t n) {
         const uint64_t at = used_;
-        const uint64_t bytes = n > kLimit / sizeof(T) ? kLimit : n * sizeof(T);
+        constexpr uint64_t kEach = sizeof(T);  // NOLINT(bugprone-sizeof-expression): of a pointer, too
+        const uint64_t bytes = n > kLimit / kEach ? kLimit : n * kEach;
         used_ = at + bytes > kLimit ? kLimit : (at + bytes + kAlign - 1) / kAlign * kAlign;
         return used_ <= memory_.size() ? reinterpret_cast<T*>(memory_.data() + at) : nullptr;
     }

@@ -37,7 +37,7 @@ LOCKSTEP_FALLBACK int32_t dot_pairs(const int8_t* x, int32_t pad, const int8_t* 
                                     int32_t n, int32_t taps) {
     int32_t sum = 0;
     for (int32_t i = 0; i < n; ++i)
-        sum += (x == nullptr ? pad : x[i]) * paired(weights, size_t(o), size_t(k + i), size_t(taps));
+        sum += (x == nullptr ? pad : x[i]) * paired(weights, size_t(o), size_t(k) + size_t(i), size_t(taps));
     return sum;
 }
 

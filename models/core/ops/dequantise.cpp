@@ -6,7 +6,7 @@ namespace lockstep::model {
 namespace {
 
 Code prepare(const OperatorContext& c) {
-    if (c.input_count != 1 || c.params.size() != 0) return Code::invalid;
+    if (c.input_count != 1 || !c.params.empty()) return Code::invalid;
     const Tensor& in = *c.input[0];
     if (in.type != ElementType::int8 || c.output->type != ElementType::float32) return Code::invalid;
     if (memcmp(in.dim, c.output->dim, sizeof in.dim) != 0) return Code::invalid;
