@@ -97,6 +97,7 @@ Result<std::vector<uint8_t>> stream_plan(const Graph& g, const Preprocessing& wa
                     g.values[g.output].name);
     auto done = add_network(g, x.tensor, x.dims, &plan, target);
     if (!done) return tl::make_unexpected(done.error());
+    add_post(way.post, *done, {1, uint16_t(outputs)}, &plan);
     plan.set_scores(way.score_names, way.score_units, way.is_classifier());
     plan.set_provenance(provenance);
     return plan.finish();

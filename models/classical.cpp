@@ -329,6 +329,7 @@ Result<std::vector<uint8_t>> assemble(const json& j, const std::optional<Preproc
     }
     const uint16_t out = plan.add_tensor(ElementType::float32, {1, uint16_t(m.scores)});
     plan.add_operator(m.code, {x}, out, m.params, "scores", StageKind::output, m.scratch);
+    if (way) add_post(way->post, out, {1, uint16_t(m.scores)}, &plan);
     plan.set_scores(classes, std::vector<std::string>(classes.size()), classifier);
     plan.set_provenance(provenance);
     return plan.finish();

@@ -58,7 +58,7 @@ Result<Scored> score(const PlanPtr& plan, const Windows& windows) {
         const auto stages = (*runner)->run(w);
         if (!stages) return tl::make_unexpected(stages.error());
         std::vector<float> row(out.scores);
-        memcpy(row.data(), stages->back().bytes.data(), out.scores * sizeof(float));
+        memcpy(row.data(), own_scores(*stages).bytes.data(), out.scores * sizeof(float));
         out.values.insert(out.values.end(), row.begin(), row.end());
         std::vector<float> in = w;
         for (const StageTensor& s : *stages)

@@ -7,6 +7,7 @@
 #include "models/core/ops/features.h"
 #include "models/core/ops/params.h"
 #include "models/core/ops/recurrent.h"
+#include "models/core/ops/windows.h"
 #include "models/core/plan_format.h"
 
 namespace lockstep {
@@ -94,6 +95,10 @@ const char* operator_name(uint16_t code) {
             return "trees";
         case kOpVectors:
             return "vectors";
+        case kOpSmooth:
+            return "smoothing";
+        case kOpMajority:
+            return "majority";
         case kOpChannelMean:
             return "channel mean";
         default:

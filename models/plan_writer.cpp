@@ -93,9 +93,9 @@ uint16_t PlanBuilder::add_tensor(ElementType type, const std::vector<uint16_t>& 
 
 void PlanBuilder::add_operator(uint16_t code, std::vector<uint16_t> inputs, uint16_t output,
                                std::vector<uint8_t> params, std::string stage_name, StageKind kind,
-                               uint32_t scratch_bytes) {
-    operators_.push_back(
-        {code, std::move(inputs), output, std::move(params), std::move(stage_name), kind, scratch_bytes});
+                               uint32_t scratch_bytes, bool keeps_scratch) {
+    operators_.push_back({code, std::move(inputs), output, std::move(params), std::move(stage_name), kind,
+                          scratch_bytes, keeps_scratch});
 }
 
 void PlanBuilder::set_scores(std::vector<std::string> names, std::vector<std::string> units,
@@ -111,7 +111,9 @@ PlanBuilder::Placement PlanBuilder::place() const {
         needs[t].bytes = tensors_[t].bytes();
     for (size_t i = 0; i < operators_.size(); ++i) {
         const int now = int(i);
-        needs[tensors_.size() + i] = {operators_[i].scratch_bytes, now, now, 0};
+        const bool keeps = operators_[i].keeps_scratch;
+        needs[tensors_.size() + i] = {operators_[i].scratch_bytes, keeps ? 0 : now,
+                                      keeps ? int(operators_.size()) : now, 0};
         for (const uint16_t t : operators_[i].inputs)
             needs[t].last = now;
         ArenaNeed& out = needs[operators_[i].output];
@@ -225,6 +227,7 @@ Result<std::vector<uint8_t>> PlanBuilder::finish() const {
         r.stage_kind = uint8_t(op.kind);
         std::copy(op.inputs.begin(), op.inputs.end(), r.input);
         r.output = op.output;
+        r.flags = op.keeps_scratch ? kOperatorKeeps : 0;
         r.stage_name = stage_names[i];
         r.params = header.data.offset + params_at[i];
         r.params_bytes = uint32_t(op.params.size());

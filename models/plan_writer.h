@@ -49,7 +49,7 @@ class PlanBuilder {
     // Operators run in the order they are added; each output is written once.
     void add_operator(uint16_t code, std::vector<uint16_t> inputs, uint16_t output,
                       std::vector<uint8_t> params, std::string stage_name, model::StageKind kind,
-                      uint32_t scratch_bytes = 0);
+                      uint32_t scratch_bytes = 0, bool keeps_scratch = false);
     void set_scores(std::vector<std::string> names, std::vector<std::string> units, bool is_classifier);
     void set_provenance(std::string json) { provenance_ = std::move(json); }
 
@@ -72,6 +72,7 @@ class PlanBuilder {
         std::string stage_name;
         model::StageKind kind = model::StageKind::layer;
         uint32_t scratch_bytes = 0;
+        bool keeps_scratch = false;
     };
     struct Placement {
         std::vector<uint32_t> tensor;   // arena offset of each tensor

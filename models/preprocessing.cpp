@@ -173,6 +173,7 @@ Preprocessing parse(const json& j) {
     } else {
         throw Misfit{"/outputs/0/kind", "not \"logits\", \"probabilities\" or \"values\""};
     }
+    if (out.contains("post")) p.post = post_stages(out["post"], "/outputs/0/post");
     if (p.score_names.size() > model::kMaxScores) throw Misfit{"/outputs/0", "more than 64 scores"};
     return p;
 }

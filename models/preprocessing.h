@@ -11,6 +11,7 @@
 #include "acquisition/error.h"
 #include "models/feature_stages.h"
 #include "models/plan_writer.h"
+#include "models/post_stages.h"
 
 namespace lockstep {
 
@@ -36,6 +37,7 @@ struct Preprocessing {
     std::string output_kind;  // "logits", "probabilities" or "values"
     std::vector<std::string> score_names;
     std::vector<std::string> score_units;  // "" for classes
+    std::vector<PostStage> post;           // behind the scores
 
     bool is_classifier() const { return output_kind != "values"; }
 };

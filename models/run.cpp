@@ -40,6 +40,7 @@ class Engine {
 
     std::vector<StageTensor> run() {
         stages_.clear();
+        engine_.forget();
         engine_.run(&Engine::sink, this);
         return std::move(stages_);
     }
@@ -54,6 +55,10 @@ class Engine {
         s.name = info.name;
         s.kind = info.kind;
         s.type = t.type;
+        const auto h = model::load_record<model::PlanHeader>(plan.blob(), 0);
+        s.over_windows = model::load_record<model::OperatorRecord>(
+                             plan.blob(), h.operators.offset + index * sizeof(model::OperatorRecord))
+                             .flags != 0;
         s.dims.assign(t.dim, t.dim + t.rank);
         const auto* bytes = static_cast<const uint8_t*>(t.data);
         s.bytes.assign(bytes, bytes + t.bytes());
@@ -116,10 +121,16 @@ Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint
         else
             memcpy(x, inputs.data() + at, step);
         const std::vector<StageTensor> stages = engine.run();
-        const std::vector<uint8_t>& bytes = int8 ? network_output(stages).bytes : stages.back().bytes;
+        const std::vector<uint8_t>& bytes = int8 ? network_output(stages).bytes : own_scores(stages).bytes;
         out.insert(out.end(), bytes.begin(), bytes.end());
     }
     return out;
+}
+
+const StageTensor& own_scores(const std::vector<StageTensor>& stages) {
+    for (size_t i = stages.size(); i-- > 0;)
+        if (!stages[i].over_windows) return stages[i];
+    return stages.back();
 }
 
 Status check_runs(const PlanPtr& plan) {

@@ -17,6 +17,7 @@ struct StageTensor {
     model::StageKind kind = model::StageKind::layer;
     model::ElementType type = model::ElementType::int8;
     std::vector<uint16_t> dims;
+    bool over_windows = false;  // smoothing or a majority, here of this window alone
     std::vector<uint8_t> bytes;
 };
 
@@ -30,6 +31,9 @@ Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint
 
 // Whether the engine of this build accepts the plan's operators and their parameters.
 Status check_runs(const PlanPtr& plan);
+
+// The last stage that looks at its own window only: the scores before smoothing. REQUIRES: !stages.empty().
+const StageTensor& own_scores(const std::vector<StageTensor>& stages);
 
 // Every operator's output for one float32 input [window][channels], in order.
 Result<std::vector<StageTensor>> run_stages(const PlanPtr& plan, const std::vector<float>& input);

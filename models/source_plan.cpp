@@ -8,7 +8,10 @@
 #include "models/arena_planner.h"
 #include "models/core/kernels/dsp_choice.h"
 #include "models/core/ops.h"
+#include "models/core/ops/classical.h"
+#include "models/core/ops/features.h"
 #include "models/core/ops/recurrent.h"
+#include "models/core/ops/windows.h"
 #include "models/core/plan_format.h"
 #include "models/run.h"
 
@@ -60,6 +63,22 @@ const char* eval_of(uint16_t code) {
             return "eval_gru";
         case kOpLstm:
             return "eval_lstm";
+        case kOpTrees:
+            return "eval_trees";
+        case kOpVectors:
+            return "eval_vectors";
+        case kOpBandPower:
+            return "eval_band_power";
+        case kOpResample:
+            return "eval_resample";
+        case kOpHeartRate:
+            return "eval_heart_rate";
+        case kOpSkinConductance:
+            return "eval_skin_conductance";
+        case kOpSmooth:
+            return "eval_smooth";
+        case kOpMajority:
+            return "eval_majority";
         default:
             return nullptr;
     }
@@ -112,7 +131,9 @@ class Writer {
         std::string& s = out.source;
         s = head + "#include \"" + name +
             ".h\"\n#include \"models/core/kernels/dsp_choice.h\"\n"
-            "#include \"models/core/ops/params.h\"\n#include \"models/core/ops/recurrent.h\"\n\nnamespace "
+            "#include \"models/core/ops/params.h\"\n#include \"models/core/ops/recurrent.h\"\n"
+            "#include \"models/core/ops/classical.h\"\n#include \"models/core/ops/features.h\"\n"
+            "#include \"models/core/ops/windows.h\"\n\nnamespace "
             "lockstep::" +
             name +
             " {\nnamespace {\n\nusing namespace model;\n#define PLAN_DATA "
@@ -160,7 +181,8 @@ class Writer {
         const int last = int(operators_.size());
         for (int i = 0; i < last; ++i) {
             const OperatorRecord& op = operators_[size_t(i)];
-            needs[tensors_.size() + size_t(i)] = {op.scratch_bytes, i, i, 0};
+            const bool keeps = op.flags != 0;  // run() after run() is window after window
+            needs[tensors_.size() + size_t(i)] = {op.scratch_bytes, keeps ? 0 : i, keeps ? last : i, 0};
             for (size_t k = 0; k < op.inputs; ++k)
                 needs[home_[op.input[k]]].last = i;
             ArenaNeed& out = needs[home_[op.output]];

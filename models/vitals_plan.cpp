@@ -66,6 +66,7 @@ Result<std::vector<uint8_t>> make_operator_plan(const Preprocessing& m, const st
     const uint16_t out = builder.add_tensor(model::ElementType::float32, {1, 4});
     builder.add_operator(model::kOpVitals, {ppg, eda}, out, bytes, m.output_tensor, model::StageKind::output,
                          model::vitals_scratch_bytes(m.inputs[0].stream.window, *params));
+    add_post(m.post, out, {1, 4}, &builder);
     builder.set_scores(m.score_names, m.score_units, m.is_classifier());
     builder.set_provenance(provenance);
     auto blob = builder.finish();

@@ -9,6 +9,7 @@
 #include "models/core/ops/check.h"
 #include "models/core/ops/features.h"
 #include "models/core/ops/recurrent.h"
+#include "models/core/ops/windows.h"
 
 namespace lockstep::model::parity {
 
@@ -210,7 +211,7 @@ class Cases {
 
     // Float arithmetic, the same source everywhere: the hash tells machines apart.
     void feature() {
-        const int32_t kind = random_.in(0, 3), n = random_.in(30, 120),
+        const int32_t kind = random_.in(0, 5), n = random_.in(30, 120),
                       channels = kind < 2 ? random_.in(1, 4) : 1;
         Tensor x = tensor(1, n, channels, input_), y = tensor(1, 1, 1, output_);
         x.type = y.type = ElementType::float32;
@@ -239,11 +240,21 @@ class Cases {
             memcpy(params_, &p, sizeof p);
             y.dim[3] = 2;
             values(kHeartRate, x, y, sizeof p);
-        } else {
+        } else if (kind == 3) {
             const SkinConductanceParams p = {500, 250, 40, 9000, 32, 6, uint32_t(random_.in(1, 40)), 0};
             memcpy(params_, &p, sizeof p);
             y.dim[3] = 4;
             values(kSkinConductance, x, y, sizeof p);
+        } else {
+            const HistoryParams p = {uint32_t(random_.in(1, 9)), {}};
+            for (uint32_t i = 0; i < p.windows; ++i)
+                numbers[i] = float(random_.in(1, 1000)) / 999;
+            memcpy(params_, &p, sizeof p);
+            x.dim[2] = y.dim[2] = 30;
+            if (kind == 4)
+                values(kSmooth, x, y, sizeof p + 4 * p.windows);
+            else
+                values(kMajority, x, y, sizeof p);
         }
     }
 
@@ -254,6 +265,14 @@ class Cases {
                 memcpy(input_ + 4 * i, &v, 4);
             }
         });
+    }
+
+    // Earlier windows, as if there had been eight.
+    void rows_before(const Tensor& x) {
+        const uint32_t count = 8;
+        memcpy(scratch_, &count, sizeof count);
+        for (uint32_t i = 0; i < 8; ++i)
+            memcpy(scratch_ + 16 + i * x.bytes(), input_, x.bytes());
     }
 
     static bool taken(uint16_t code, const OperatorContext& c) {
@@ -293,10 +312,12 @@ class Cases {
         if (op.prepare(c) != Code::ok) return;
         memset(scratch_, 0x5a, sizeof scratch_);  // what is read without having been written shows
         memset(output_, 0x33, sizeof output_);
+        if (op.keeps) rows_before(x);
         reference(c);
         memcpy(wanted_, output_, sizeof output_);
         result_.fast += taken(op.code, c) ? 1 : 0;
         memset(output_, 0x33, sizeof output_);
+        if (op.keeps) rows_before(x);
         op.eval(c);
         // The whole buffer: a kernel must not write behind its output either.
         if (memcmp(wanted_, output_, sizeof output_) != 0 && result_.wrong++ == 0)

@@ -26,6 +26,8 @@ class Engine {
     const Tensor& input(size_t i) const { return *input_[i]; }  // float32 [1, 1, window, channels]
     const Tensor& output() const { return *contexts_[operator_count_ - 1].output; }
     void run(StageSink sink, void* user);
+    // Drops what operators kept of earlier windows.
+    void forget();
 
   private:
     size_t operator_count_ = 0;

@@ -4,6 +4,7 @@
 #include "models/core/ops/features.h"
 #include "models/core/ops/params.h"
 #include "models/core/ops/recurrent.h"
+#include "models/core/ops/windows.h"
 
 namespace lockstep::model {
 namespace {
@@ -37,6 +38,8 @@ const Operator* const kTable[] = {
     &kSkinConductance,
     &kTrees,
     &kVectors,
+    &kSmooth,
+    &kMajority,
 };
 
 }  // namespace

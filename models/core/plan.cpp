@@ -2,6 +2,7 @@
 
 #include "dsp/base/crc32c.h"
 #include "models/core/operator.h"
+#include "models/core/ops/windows.h"
 #include "models/core/plan_format.h"
 
 namespace lockstep::model {
@@ -160,13 +161,19 @@ class Check {
             if (r.output >= header_.tensors.count || written_[r.output]) return Code::invalid;
             written_[r.output] = true;
             first_[r.output] = last_[r.output] = uint16_t(i);
+            if (r.flags > kOperatorKeeps) return Code::invalid;
             if (r.params % kPlanAlign != 0 || r.scratch % kPlanAlign != 0) return Code::invalid;
             if (r.params < header_.data.offset ||
                 !within(r.params - header_.data.offset, r.params_bytes, 1, header_.data.count) ||
                 !within(r.scratch, r.scratch_bytes, 1, header_.arena_bytes))
                 return Code::out_of_range;
+            if (r.flags == 0) continue;
+            if (r.params_bytes < sizeof(HistoryParams)) return Code::invalid;
+            const uint32_t windows = load_record<HistoryParams>(blob_, r.params).windows;
+            if (windows < 1 || windows > kMaxHistory) return Code::out_of_range;
+            memory_ += windows - 1;
         }
-        return Code::ok;
+        return memory_ <= kMaxMemory ? Code::ok : Code::out_of_range;
     }
 
     Code scores() const {
@@ -196,8 +203,14 @@ class Check {
             const OperatorRecord r = record<OperatorRecord>(header_.operators, i);
             const Range scratch = {r.scratch, uint64_t(r.scratch) + r.scratch_bytes};
             for (size_t t = 0; t < header_.tensors.count; ++t)
-                if (written_[t] && first_[t] <= i && i <= last_[t] && scratch.meets(range_[t]))
+                if (written_[t] && (r.flags != 0 || (first_[t] <= i && i <= last_[t])) &&
+                    scratch.meets(range_[t]))
                     return Code::invalid;
+            for (size_t k = 0; r.flags != 0 && k < header_.operators.count; ++k) {
+                const OperatorRecord o = record<OperatorRecord>(header_.operators, k);
+                if (k != i && scratch.meets({o.scratch, uint64_t(o.scratch) + o.scratch_bytes}))
+                    return Code::invalid;
+            }
         }
         return Code::ok;
     }
@@ -208,6 +221,7 @@ class Check {
     uint16_t first_[kMaxTensors] = {};  // operator that writes the tensor; 0 for inputs
     uint16_t last_[kMaxTensors] = {};   // last operator that reads it
     bool written_[kMaxTensors] = {};
+    uint32_t memory_ = 0;
 };
 
 uint32_t checksum(Bytes blob) {
@@ -326,6 +340,16 @@ bool Plan::is_classifier() const {
 Bytes Plan::provenance() const {
     const Table t = header_of(blob_).provenance;
     return blob_.subspan(t.offset, t.count);
+}
+
+uint32_t Plan::memory() const {
+    const PlanHeader h = header_of(blob_);
+    uint32_t n = 0;
+    for (size_t i = 0; i < h.operators.count; ++i) {
+        const auto r = load_record<OperatorRecord>(blob_, h.operators.offset + i * sizeof(OperatorRecord));
+        if (r.flags != 0) n += load_record<HistoryParams>(blob_, r.params).windows - 1;
+    }
+    return n;
 }
 
 size_t Plan::arena_bytes() const {

@@ -51,6 +51,7 @@ class Plan {
     bool is_classifier() const;              // scores are class scores; the decision is their argmax
     Bytes provenance() const;                // UTF-8 JSON, not validated here; may be empty
     size_t arena_bytes() const;              // tensors + scratch of the engine, exact
+    uint32_t memory() const;                 // how many windows before its own a result depends on
 
   private:
     friend class Engine;

@@ -27,6 +27,7 @@ constexpr size_t kMaxSections = 16;  // biquads per input
 constexpr uint32_t kMaxRateHz = 100000;
 constexpr uint32_t kMaxPeriod = 1u << 24;  // samples; hop and K
 constexpr uint32_t kMaxArenaBytes = 1u << 26;
+constexpr uint32_t kMaxMemory = 256;  // windows that a result looks back on
 constexpr size_t kMaxPlanBytes = size_t(1) << 28;
 
 struct Table {
@@ -96,13 +97,15 @@ struct TensorRecord {
 };
 static_assert(sizeof(TensorRecord) == 24, "padding");
 
+constexpr uint16_t kOperatorKeeps = 1;
+
 struct OperatorRecord {
     uint16_t code;
     uint8_t inputs;
-    uint8_t stage_kind;  // StageKind
-    uint16_t input[4];   // tensors
-    uint16_t output;     // tensor
-    uint16_t reserved;
+    uint8_t stage_kind;   // StageKind
+    uint16_t input[4];    // tensors
+    uint16_t output;      // tensor
+    uint16_t flags;       // kOperatorKeeps: the scratch keeps its bytes from window to window
     uint32_t stage_name;  // string
     uint32_t params;      // blob offset, 16-byte aligned, within data
     uint32_t params_bytes;

@@ -34,6 +34,9 @@ struct Runner::State {
     uint32_t* kept = nullptr;  // [kKeptWindows][stages]
     uint32_t kept_window[kKeptWindows] = {};
     size_t kept_count = 0;  // ever kept
+    uint32_t memory = 0;    // windows before its own that a result depends on
+    uint32_t missing = 0;   // of the next windows, how many depend on a missing one
+    uint32_t warming = 0;   // or on a warming one, or one before the epoch
 
     uint64_t start() const { return uint64_t(window) * input[0].spec().hop; }
     uint64_t end() const { return start() + input[0].spec().window; }
@@ -43,6 +46,7 @@ struct Runner::State {
         inputs = p.inputs();
         stages = p.stages();
         operators = load_record<PlanHeader>(p.blob(), 0).operators.count;
+        memory = p.memory();
         for (size_t i = 0; i < inputs; ++i)
             input[i].lay_out(p, i, slack_ms, i != 0, layout);
         // Every window that the primary's history still holds may be waiting for a secondary.
@@ -63,6 +67,22 @@ struct Runner::State {
         for (uint32_t i = 0; i < ends_count; ++i)
             ends[i] = WindowEnd();
         kept_count = 0;
+        missing = warming = 0;
+        engine.forget();
+    }
+
+    // What window `window` is worth with those before it that its result depends on.
+    WindowState settle(WindowState own) {
+        const WindowState before = missing != 0   ? WindowState::missing
+                                   : warming != 0 ? WindowState::warming
+                                                  : WindowState::result;
+        missing -= missing != 0 ? 1 : 0;
+        warming -= warming != 0 ? 1 : 0;
+        if (own == WindowState::missing) missing = memory;
+        if (own == WindowState::warming) warming = memory;
+        return own == WindowState::missing || before == WindowState::result ? own
+               : before == WindowState::missing                             ? before
+                                                                            : WindowState::warming;
     }
 
     // Remembers when the windows that end within [begin, end) of the primary do so.
@@ -122,7 +142,9 @@ struct Runner::State {
         out->output_hash = out->stage_hash[stages - 1];
         out->scores_count = uint8_t(engine.output().elements());
         memcpy(out->scores, engine.output().data, engine.output().bytes());
+    }
 
+    void keep(const WindowResult* out) {
         const size_t at = kept_count++ % kKeptWindows;
         kept_window[at] = window;
         memcpy(kept + at * stages, out->stage_hash, sizeof(uint32_t) * stages);
@@ -190,6 +212,7 @@ uint32_t Runner::push_some(size_t input, const BlockView& block, uint32_t from) 
             const uint64_t k = (begin + hop - 1) / hop;
             if (k >= UINT32_MAX) return block.count;
             s.window = uint32_t(k);
+            (k == 0 ? s.warming : s.missing) = s.memory;  // the windows before it were none, or unseen
         }
         const uint64_t full = s.start() + h.capacity();  // one more would push the window out
         to = begin < s.end() ? s.end() : begin < full ? full : begin + 1;
@@ -216,7 +239,17 @@ bool Runner::step(WindowState* state, WindowResult* out) {
     r.first[0] = s.start();
     *state = primary.judge(s.start(), s.end());
     if (*state != WindowState::missing && !s.place_secondaries(state, out)) return false;
-    if (*state == WindowState::result) s.compute(out);
+    const bool computed = *state == WindowState::result;
+    if (computed) s.compute(out);  // later windows may depend on it, whatever it is worth itself
+    *state = s.settle(*state);
+    if (*state == WindowState::result) {
+        s.keep(out);
+    } else if (computed) {
+        r.input_hash = r.output_hash = 0;
+        r.scores_count = r.stages = 0;
+        memset(r.scores, 0, sizeof r.scores);
+        memset(r.stage_hash, 0, sizeof r.stage_hash);
+    }
     ++s.window;
     return true;
 }

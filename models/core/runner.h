@@ -42,6 +42,8 @@ enum class WindowState : uint8_t {
     missing,  // a sample of the window, or of the filter history it depends on, never came
     warming,  // complete, but the filters had not warmed up after start or a discontinuity
 };
+// A plan that looks back on N windows (Plan::memory()) makes of a result the worst of the N windows before
+// it: one before the epoch's start counts as warming, one before this side joined as missing.
 
 constexpr size_t kKeptWindows = 16;
 

@@ -1,6 +1,8 @@
 """Classical models: trained by scikit-learn, written as JSON by the few lines below, run by the core. The
 decisions are scikit-learn's, the scores its own to float32."""
 import json
+import os
+import subprocess
 import unittest
 
 import numpy as np
@@ -83,6 +85,41 @@ class Classical(Folder):
                     np.testing.assert_array_equal(got.argmax(1)[clear], wanted[clear], what)
                 else:
                     self.assertGreaterEqual((got.argmax(1) == wanted).mean(), 0.9975, what)
+
+    def test_a_plan_as_source_links_its_operators_and_gives_the_same_bits(self):
+        root = os.environ["LOCKSTEP_SOURCE"]
+        x, y = make_classification(300, FEATURES, n_informative=8, n_classes=3, random_state=3)
+        x = x.astype(np.float32)
+        main = self.path("main.cpp", b"""#include <cstdio>
+            #include <cstring>
+            #include "m.h"
+            int main() {
+                char row[lockstep::m::kInputBytes];
+                while (fread(row, sizeof row, 1, stdin) == 1) {
+                    memcpy(lockstep::m::input(), row, sizeof row);
+                    lockstep::m::run();
+                    fwrite(lockstep::m::output(), lockstep::m::kOutputBytes, 1, stdout);
+                }
+            }""")
+        folder = os.path.dirname(main)
+        for m, operator in ((RandomForestClassifier(10, random_state=1), "trees"), (SVC(), "vectors")):
+            described = describe(m.fit(x, y), 3)
+            described["standardise"] = {"mean": x.mean(0).tolist(), "std": x.std(0).tolist()}
+            plan, raw, out = (self.path(operator + n) for n in (".lsplan", ".x", ".y"))
+            lockstep("convert", self.path("m.json", json.dumps(described).encode()), "-o", plan, "--force")
+            x.tofile(raw)
+            lockstep("run", plan, "--raw-input", raw, "--raw-output", out)
+            lockstep("source", plan, "-o", folder, "--name", "m", "--force")
+            parts = [f"{root}/models/core/ops/{n}.cpp" for n in ("trees", "vectors", "normalise")]
+            program = self.path("program")
+            subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-ffunction-sections", "-Wl,--gc-sections",
+                            "-I", root, "-I", folder, main, os.path.join(folder, "m.cpp"), *parts, "-o", program], check=True)
+            done = subprocess.run([program], input=x.tobytes(), capture_output=True, check=True)
+            with open(out, "rb") as f:
+                self.assertEqual(done.stdout, f.read())
+            linked = subprocess.run(["nm", "-C", program], capture_output=True, text=True, check=True).stdout
+            self.assertIn(f"eval_{operator}(", linked)
+            self.assertNotIn("eval_trees(" if operator == "vectors" else "eval_vectors(", linked)
 
     def test_values_and_clusters(self):
         x = np.random.default_rng(1).normal(size=(400, FEATURES)).astype(np.float32)

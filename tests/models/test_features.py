@@ -197,6 +197,26 @@ class Features(unittest.TestCase):
             b, a = signal.iirnotch(hz, q, 250)
             np.testing.assert_allclose(section, [*b, *a[1:]], rtol=1e-6, atol=1e-7)
 
+    def test_smoothing_and_majority_stand_behind_the_scores(self):
+        description = whole(way("eeg", 100, 1, 100, features=[{"kind": "band_power", "bands_hz": [[1, 4]]}]))
+        post = [{"kind": "exponential", "windows": 3, "share": 0.25}, {"kind": "majority", "windows": 5}]
+        description["outputs"][0]["post"] = post
+        plan = self.convert(description, nn.Linear(1, 2), (1,))
+        self.assertEqual([op["stage"] for op in plan.operators[-3:]], ["scores", "exponential", "majority"])
+        smooth, majority = plan.operators[-2:]
+        self.assertEqual(struct.unpack("<I", smooth["params"][:4]) + struct.unpack("<I", majority["params"][:4]), (3, 5))
+        np.testing.assert_array_equal(np.frombuffer(smooth["params"], F32, 3, 16), F32([1, 0.75, 0.5625]))
+        # From a file every window stands alone.
+        got = self.stages(plan, self.random.normal(0, 1, (100, 1)))
+        np.testing.assert_array_equal(got["exponential"].reshape(-1), got["scores"].reshape(-1))
+        self.assertEqual(sorted(got["majority"].reshape(-1)), [0, 1])
+        for place, bad in (("0/kind", {"kind": "median", "windows": 3}), ("0/windows", {"kind": "majority"}),
+                           ("0/windows", {"kind": "majority", "windows": 65}),
+                           ("0/share", {"kind": "exponential", "windows": 3, "share": 1})):
+            description["outputs"][0]["post"] = [bad]
+            text = self.convert(description, nn.Linear(1, 2), (1,), refused=True)
+            self.assertIn("way.json: /outputs/0/post/" + place, text)
+
     def test_what_cannot_be_is_said_with_its_place(self):
         good = whole(way("eeg", 250, 2, 250, features=[{"kind": "band_power", "bands_hz": [[1, 4]]}]))
         faults = [

@@ -59,7 +59,7 @@ inline PlanInput plan_input(const TestInput& t, const std::string& kind) {
 }
 
 // One input: normalise, quantise, dequantise. The window is short enough for its elements to be scores.
-inline Result<std::vector<uint8_t>> chain_plan(const TestInput& t) {
+inline Result<std::vector<uint8_t>> chain_plan(const TestInput& t, const std::vector<PostStage>& post = {}) {
     PlanBuilder b("chain");
     const uint16_t dims_t = uint16_t(t.window);
     const uint16_t dims_c = uint16_t(t.channels);
@@ -72,6 +72,7 @@ inline Result<std::vector<uint8_t>> chain_plan(const TestInput& t) {
     b.add_operator(model::kOpNormalise, {x}, n, float_params(norm), "normalised", model::StageKind::features);
     b.add_operator(model::kOpQuantise, {n}, q, {}, "quantised", model::StageKind::quantised_input);
     b.add_operator(model::kOpDequantise, {q}, y, {}, "out", model::StageKind::output);
+    add_post(post, y, {1, 1, dims_t, dims_c}, &b);
     std::vector<std::string> names;
     for (uint32_t i = 0; i < t.window * t.channels; ++i)
         names.push_back("s" + std::to_string(i));

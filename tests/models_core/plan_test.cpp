@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <random>
 
 #include "models/core/engine.h"
+#include "models/core/ops/windows.h"
 #include "models/core/plan_format.h"
 #include "tests/models_core/fixture.h"
 
@@ -89,6 +91,39 @@ TEST(Plan, ArenaIsExactAndReused) {
     ASSERT_EQ(Plan::open(bytes_of(*blob), &plan), Code::ok);
     // float 160 -> float 160 -> int8 40 -> float 160 bytes: two floats at a time, and the bytes.
     EXPECT_EQ(plan.arena_bytes(), 160u + 160u + 40u);
+}
+
+// Scratch that outlives a window belongs to its operator alone.
+TEST(Plan, WhatIsKeptBetweenWindowsIsSharedWithNothing) {
+    HistoryParams p = {3, {}};
+    PostStage stage = {kOpMajority, "majority", std::vector<uint8_t>(sizeof p), 3};
+    memcpy(stage.params.data(), &p, sizeof p);
+    const auto blob = chain_plan({}, {stage, stage});
+    ASSERT_TRUE(blob) << blob.error().message();
+    const auto opens = [&](const std::function<void(OperatorRecord*)>& change, size_t op) {
+        std::vector<uint8_t> bytes = *blob;
+        const auto h = load_record<PlanHeader>(bytes_of(bytes), 0);
+        const size_t at = h.operators.offset + op * sizeof(OperatorRecord);
+        auto r = load_record<OperatorRecord>(bytes_of(bytes), at);
+        change(&r);
+        memcpy(bytes.data() + at, &r, sizeof r);
+        seal_plan(bytes);
+        Plan plan;
+        if (const Code code = Plan::open(bytes_of(bytes), &plan); code != Code::ok) return code;
+        std::vector<uint8_t> memory(Engine::memory_needed(plan));
+        Engine engine;
+        return engine.bind(plan, all_operators(), MutableBytes(memory.data(), memory.size()));
+    };
+    uint32_t first = 0;
+    EXPECT_EQ(opens([&](OperatorRecord* r) { first = r->scratch; }, 3), Code::ok);
+    EXPECT_NE(opens([&](OperatorRecord* r) { r->scratch = first; }, 4), Code::ok);  // the other's
+    for (uint32_t at = 0; at < 480; at += 160)
+        EXPECT_NE(opens([&](OperatorRecord* r) { r->scratch = at; }, 4), Code::ok) << at;  // a tensor's
+    EXPECT_NE(opens([](OperatorRecord* r) { r->flags = 0; }, 4), Code::ok);
+    EXPECT_NE(opens([](OperatorRecord* r) { r->flags = 2; }, 4), Code::ok);
+    EXPECT_NE(opens([](OperatorRecord* r) { r->flags = kOperatorKeeps; }, 1), Code::ok);
+    EXPECT_NE(opens([](OperatorRecord* r) { r->params_bytes = 8; }, 4), Code::ok);
+    EXPECT_NE(opens([](OperatorRecord* r) { r->scratch_bytes = 16; }, 4), Code::ok);
 }
 
 TEST(Plan, BuilderRefusesWhatTheFormatCannotSay) {

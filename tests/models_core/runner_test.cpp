@@ -1,8 +1,10 @@
 // The runner against the reference of reference_runner.h: random gaps, joins and cuts into blocks.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <random>
 
+#include "models/core/ops/windows.h"
 #include "tests/models_core/reference_runner.h"
 
 namespace lockstep {
@@ -158,6 +160,113 @@ TEST(Runner, OneInputEqualsTheReference) {
     }
     for (const int n : counts)
         EXPECT_GT(n, 500);  // every state was there, often
+}
+
+using Rows = std::map<uint32_t, std::vector<float>>;
+
+// Scores of the windows that have a result, and the states of all.
+std::vector<WindowState> scores_of(const Plan& plan, const std::vector<Piece>& pieces, Rows* rows,
+                                   uint32_t* first) {
+    BoundRunner bound(plan, 50);
+    EXPECT_EQ(bound.code, Code::ok);
+    std::vector<WindowState> states;
+    WindowResult r;
+    for (const Piece& p : pieces) {
+        BlockView view = p.view;
+        view.counts = Span<const int32_t>(p.counts.data(), p.counts.size());
+        feed(bound.runner, 0, view, &r, [&](WindowState state, const WindowResult& w) {
+            if (states.empty()) *first = w.window;
+            states.push_back(state);
+            EXPECT_EQ(w.scores_count != 0, state == WindowState::result);
+            Span<const uint32_t> kept;
+            EXPECT_EQ(bound.runner.stages_of(w.window, &kept), state == WindowState::result);
+            if (state == WindowState::result) (*rows)[w.window].assign(w.scores, w.scores + w.scores_count);
+        });
+    }
+    return states;
+}
+
+// What a stage over windows gives, from the rows before it: as docs/parity.md and windows.h say it.
+Rows over_windows(const Rows& rows, const PostStage& stage) {
+    Rows out;
+    for (const auto& [window, newest] : rows) {
+        std::vector<float> y(newest.size());
+        float all = 0;
+        bool whole = true;
+        for (uint32_t i = 0; i < stage.windows && whole; ++i) {
+            const auto it = window < i ? rows.end() : rows.find(window - i);
+            whole = it != rows.end();
+            if (!whole) break;
+            float weight = 1;
+            if (stage.code == kOpSmooth) memcpy(&weight, stage.params.data() + 16 + 4 * i, 4);
+            all += weight;
+            const auto& row = it->second;
+            for (size_t e = 0; e < y.size(); ++e)
+                if (stage.code == kOpSmooth)
+                    y[e] += weight * row[e];
+                else if (std::max_element(row.begin(), row.end()) - row.begin() == long(e))
+                    y[e] += 1;
+        }
+        for (float& v : y)
+            v /= all;
+        if (whole) out[window] = y;
+    }
+    return out;
+}
+
+TEST(Runner, StagesOverWindowsLookBackOnWholeHistoriesOnly) {
+    const auto stages = [](const char* text) { return post_stages(nlohmann::json::parse(text), ""); };
+    const std::vector<std::vector<PostStage>> ways = {
+        stages(R"([{"kind": "moving_average", "windows": 4}])"),
+        stages(
+            R"([{"kind": "exponential", "windows": 3, "share": 0.3}, {"kind": "majority", "windows": 3}])"),
+        stages(R"([{"kind": "majority", "windows": 1}])")};
+    int counts[3] = {};
+    for (unsigned seed = 0; seed < 120; ++seed) {
+        Rng rng(seed);
+        TestInput spec;
+        spec.hop = uint32_t(pick(rng, 1, 12));
+        spec.period = uint32_t(pick(rng, 1, 50));
+        spec.warmup = uint32_t(pick(rng, 0, int(spec.period)));
+        const std::vector<PostStage>& post = ways[seed % ways.size()];
+        uint32_t memory = 0;
+        for (const PostStage& s : post)
+            memory += s.windows - 1;
+        const auto plain = chain_plan(spec), blob = chain_plan(spec, post);
+        ASSERT_TRUE(plain && blob) << blob.error().message();
+        Plan own_plan, plan;
+        ASSERT_EQ(Plan::open(bytes_of(*plain), &own_plan), Code::ok);
+        ASSERT_EQ(Plan::open(bytes_of(*blob), &plan), Code::ok);
+        ASSERT_EQ(plan.memory(), memory);
+        const auto pieces = random_pieces(rng, {random_stream(rng, spec, 5, true)}, pick(rng, 1, 60), 0);
+        Rows own, got;
+        uint32_t first = 0, begin = 0;
+        const auto before = scores_of(own_plan, pieces, &own, &first);
+        const auto after = scores_of(plan, pieces, &got, &begin);
+        ASSERT_EQ(before.size(), after.size());
+        ASSERT_EQ(first, begin);
+        for (size_t i = 0; i < before.size(); ++i) {
+            bool missing = false, warming = false;
+            for (uint32_t back = 0; back <= memory; ++back) {
+                const WindowState s = back <= i    ? before[i - back]
+                                      : first == 0 ? WindowState::warming
+                                                   : WindowState::missing;
+                missing = missing || s == WindowState::missing;
+                warming = warming || s == WindowState::warming;
+            }
+            const WindowState wanted = before[i] == WindowState::missing || missing ? WindowState::missing
+                                       : warming                                    ? WindowState::warming
+                                                                                    : WindowState::result;
+            ASSERT_EQ(int(after[i]), int(wanted)) << "seed " << seed << " window " << first + i;
+            ++counts[int(wanted)];
+        }
+        Rows expected = own;
+        for (const PostStage& s : post)
+            expected = over_windows(expected, s);
+        ASSERT_EQ(got, expected) << "seed " << seed;
+    }
+    for (const int n : counts)
+        EXPECT_GT(n, 200);
 }
 
 TEST(Runner, TwoInputsEqualTheReference) {

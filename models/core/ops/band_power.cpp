@@ -86,7 +86,9 @@ void finish(const BandPowerParams& p, const Band* band, float* out) {
     }
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_band_power(const OperatorContext& c) {
     const BandPowerParams p = params_of(c);
     const size_t n = p.segment, channels = c.input[0]->dim[3], window = c.input[0]->dim[2];
     const Tables t = tables_of(c, n);
@@ -109,8 +111,6 @@ void eval(const OperatorContext& c) {
         finish(p, t.band, out);
     }
 }
-
-}  // namespace
 
 bool finite(float v) {
     uint32_t bits;
@@ -139,6 +139,6 @@ float natural_log(float x) {
     return float(e) * 0.693147180559945F + (2 * s + 2 * s * (z * tail));
 }
 
-const Operator kBandPower = {kOpBandPower, "band_power", prepare, eval};
+const Operator kBandPower = {kOpBandPower, "band_power", prepare, eval_band_power};
 
 }  // namespace lockstep::model

@@ -49,6 +49,9 @@ struct VectorsParams {
 };
 extern const Operator kVectors;  // ops/vectors.cpp
 
+void eval_trees(const OperatorContext& c);
+void eval_vectors(const OperatorContext& c);
+
 constexpr uint32_t kMaxRawOutputs = 128;  // pairs of 16 classes
 constexpr uint32_t kMaxTable = 1u << 24;
 

@@ -80,6 +80,11 @@ struct SkinConductanceParams {
 };
 extern const Operator kSkinConductance;
 
+void eval_band_power(const OperatorContext& c);
+void eval_resample(const OperatorContext& c);
+void eval_heart_rate(const OperatorContext& c);
+void eval_skin_conductance(const OperatorContext& c);
+
 // What other operators share.
 bool finite(float v);
 bool valid_heart_rate(const HeartRateParams& p, uint32_t n);

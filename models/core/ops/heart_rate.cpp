@@ -112,7 +112,9 @@ float heart_rate(Span<const float> ppg, const HeartRateParams& p, float period) 
     return (p.per_minute * float(intervals.count)) / float(intervals.total);
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_heart_rate(const OperatorContext& c) {
     const Tensor& in = *c.input[0];
     const Rhythm r = rhythm_of(Span<const float>(static_cast<const float*>(in.data), in.elements()),
                                params_of(c), reinterpret_cast<float*>(c.scratch.data()));
@@ -120,8 +122,6 @@ void eval(const OperatorContext& c) {
     out[0] = r.rate;
     out[1] = r.quality;
 }
-
-}  // namespace
 
 bool valid_heart_rate(const HeartRateParams& p, uint32_t n) {
     if (!bounded(p.first_peak) || !bounded(p.gap) || !bounded(p.low) || !bounded(p.high) ||
@@ -139,6 +139,6 @@ Rhythm rhythm_of(Span<const float> ppg, const HeartRateParams& p, float* scratch
     return {heart_rate(ppg, p, period.samples), period.quality};
 }
 
-const Operator kHeartRate = {kOpHeartRate, "heart_rate", prepare, eval};
+const Operator kHeartRate = {kOpHeartRate, "heart_rate", prepare, eval_heart_rate};
 
 }  // namespace lockstep::model

@@ -36,7 +36,9 @@ Code prepare(const OperatorContext& c) {
     return Code::ok;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_resample(const OperatorContext& c) {
     const ResampleParams p = params_of(c);
     const float* taps = taps_of(c);
     const size_t channels = c.input[0]->dim[3];
@@ -54,8 +56,6 @@ void eval(const OperatorContext& c) {
     }
 }
 
-}  // namespace
-
-const Operator kResample = {kOpResample, "resample", prepare, eval};
+const Operator kResample = {kOpResample, "resample", prepare, eval_resample};
 
 }  // namespace lockstep::model

@@ -67,7 +67,9 @@ Responses responses_of(Span<const float> x, const SkinConductanceParams& p) {
     return found;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_skin_conductance(const OperatorContext& c) {
     const SkinConductanceParams p = params_of(c);
     const Span<const float> x(static_cast<const float*>(c.input[0]->data), c.input[0]->elements());
     auto* out = static_cast<float*>(c.output->data);
@@ -78,8 +80,6 @@ void eval(const OperatorContext& c) {
     out[2] = float(found.count) * p.per_minute;
     out[3] = found.count == 0 ? 0.0f : found.rise / float(found.count);
 }
-
-}  // namespace
 
 Trend trend_of(Span<const float> x, float middle, float squares, float rate) {
     float sum = 0;
@@ -92,6 +92,6 @@ Trend trend_of(Span<const float> x, float middle, float squares, float rate) {
     return {level, (slope / squares) * rate};
 }
 
-const Operator kSkinConductance = {kOpSkinConductance, "skin_conductance", prepare, eval};
+const Operator kSkinConductance = {kOpSkinConductance, "skin_conductance", prepare, eval_skin_conductance};
 
 }  // namespace lockstep::model

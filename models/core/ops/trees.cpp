@@ -57,7 +57,9 @@ Code prepare(const OperatorContext& c) {
     return Code::ok;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_trees(const OperatorContext& c) {
     const Tables t = tables(c);
     const auto* x = static_cast<const float*>(c.input[0]->data);
     float raw[kMaxRawOutputs];
@@ -74,8 +76,6 @@ void eval(const OperatorContext& c) {
     }
     apply_link(Link(t.p.link), raw, t.p.outputs, static_cast<float*>(c.output->data));
 }
-
-}  // namespace
 
 uint32_t scores_of(Link link, uint32_t outputs) {
     switch (link) {
@@ -121,6 +121,6 @@ void apply_link(Link link, const float* raw, uint32_t outputs, float* scores) {
         if (scores[i] != scores[i]) scores[i] = 0;
 }
 
-const Operator kTrees = {kOpTrees, "trees", prepare, eval};
+const Operator kTrees = {kOpTrees, "trees", prepare, eval_trees};
 
 }  // namespace lockstep::model

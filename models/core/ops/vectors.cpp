@@ -31,7 +31,9 @@ float known(float x) {
     return x == x ? x : 0.0f;
 }
 
-void eval(const OperatorContext& c) {
+}  // namespace
+
+void eval_vectors(const OperatorContext& c) {
     const VectorsParams& p = head(c);
     const auto* x = static_cast<const float*>(c.input[0]->data);
     const auto* vector = reinterpret_cast<const float*>(c.params.data() + sizeof(VectorsParams));
@@ -62,8 +64,6 @@ void eval(const OperatorContext& c) {
     apply_link(Link(p.link), raw, p.outputs, static_cast<float*>(c.output->data));
 }
 
-}  // namespace
-
-const Operator kVectors = {kOpVectors, "vectors", prepare, eval};
+const Operator kVectors = {kOpVectors, "vectors", prepare, eval_vectors};
 
 }  // namespace lockstep::model
