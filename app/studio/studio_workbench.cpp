@@ -198,10 +198,12 @@ void StudioWorkbench::work() {
                 busy_ = true;
             }
         }
-        if (task)
+        if (task) {
             task();
-        else
+        } else {
             tick();
+            watch_disk();
+        }
         const std::lock_guard lock(task_mutex_);
         busy_ = false;
     }
@@ -262,6 +264,22 @@ void StudioWorkbench::tick() {
             written_ns_ = now;
         }
     }
+}
+
+// A recording ends by itself while its end still fits on the disk.
+void StudioWorkbench::watch_disk() {
+    if (!recording_) return;
+    const WriterStatistics written = recording_->statistics();
+    if (!written.warning.empty() && !warned_) tell(written.warning, true);
+    warned_ = !written.warning.empty();
+    if (!written.full) return;
+    do_stop_recording();
+    std::string file;
+    {
+        const std::lock_guard lock(mutex_);
+        file = status_.finished;
+    }
+    tell("the disk is full; the recording ended and is complete up to here: " + file, true);
 }
 
 void StudioWorkbench::follow(int64_t origin_host_ns) {

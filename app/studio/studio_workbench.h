@@ -50,6 +50,7 @@ class StudioWorkbench final : public Workbench {
     void ask(Task task);
     void work();
     void tick();
+    void watch_disk();
 
     // Worker only.
     void do_connect(const std::string& uri);
@@ -92,6 +93,7 @@ class StudioWorkbench final : public Workbench {
     std::thread follower_;
     std::unique_ptr<LabelEditor> editor_;
     uint64_t written_before_ = 0;
+    bool warned_ = false;  // of a disk that is filling up
     int64_t written_ns_ = 0;
     int64_t scanned_ns_ = 0;
 
