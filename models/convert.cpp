@@ -316,8 +316,8 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     const auto file = read_model_file(request.source);
     if (!file) return tl::make_unexpected(file.error());
     const Bytes whole(file->data(), file->size());
-    if (request.prune > 0 && (is_operator(*file) || is_classical(*file) || is_tflite(*file) ||
-                              model::is_onnx_classical(whole)))
+    if (request.prune > 0 &&
+        (is_operator(*file) || is_classical(*file) || is_tflite(*file) || model::is_onnx_classical(whole)))
         return no_pruning(request);
     if (is_operator(*file)) return convert_operator(request, *file);
     auto bytes = is_classical(*file)               ? convert_classical(request, *file)
