@@ -11,7 +11,7 @@ namespace lockstep {
 namespace {
 
 constexpr char kService[] = "org.bluez";
-constexpr int kCallTimeoutMs = 5000;
+constexpr int kCallTimeoutMs = 3000;
 
 using Message = std::unique_ptr<sd_bus_message, sd_bus_message* (*)(sd_bus_message*)>;
 
@@ -139,9 +139,15 @@ Status Bluez::open(const std::string& where) {
 
 Result<std::vector<BluezObject>> Bluez::objects() {
     BusError error;
+    sd_bus_message* request = nullptr;
     sd_bus_message* reply = nullptr;
-    int code = sd_bus_call_method(bus_, kService, "/", "org.freedesktop.DBus.ObjectManager",
-                                  "GetManagedObjects", error.out(), &reply, "");
+    int code = sd_bus_message_new_method_call(bus_, &request, kService, "/",
+                                              "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+    const Message asked = own(request);
+    // Asked every other second while a window looks for devices: a service that is not there must not be
+    // started each time, one that hangs must not hold anybody up.
+    if (code >= 0) code = sd_bus_message_set_auto_start(request, 0);
+    if (code >= 0) code = sd_bus_call(bus_, request, kCallTimeoutMs * 1000, error.out(), &reply);
     const Message owned = own(reply);
     if (code < 0) return error.told("cannot ask for the Bluetooth devices", code, where_);
     std::vector<BluezObject> out;

@@ -48,11 +48,11 @@ class Writer {
     void rest(Bytes bytes) { out_.bytes(bytes); }
     // Of what is read: the writer's caller knows what it sends.
     void check(bool) {}
-    void require(bool holds) { well_ = well_ && holds; }
     // The payload's length, 0 when it did not fit.
     size_t done() const { return well_ && out_.ok() ? out_.size() : 0; }
 
   private:
+    void require(bool holds) { well_ = well_ && holds; }
     // Not inlined: every message calls these, and a board's flash is small.
     [[gnu::noinline]] void put(uint8_t v) { out_.u8(v); }
     [[gnu::noinline]] void put(bool v) { out_.u8(v ? 1 : 0); }
@@ -118,7 +118,6 @@ class Reader {
     }
     void rest(Bytes& bytes) { bytes = in_.rest(); }
     void check(bool holds) { well_ = well_ && holds && in_.ok(); }
-    void require(bool holds) { check(holds); }
     bool done() const { return well_ && in_.ok(); }
 
   private:
