@@ -1,15 +1,14 @@
-// EDF, EDF+C, BDF and BDF+C through edflib. Signals of one rate become one stream, with the digits of
-// the file as counts and its calibration as scale and offset; annotations become labels.
-#include <edflib.h>
-
+// EDF, EDF+, BDF and BDF+. Signals of one rate become one stream, with the digits of the file as counts and
+// its calibration as scale and offset; trigger channels a stream of their own and labels; annotations become
+// labels; what lies between the records of an interrupted file (EDF+D) is a gap.
+#include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <map>
-#include <memory>
 #include <numeric>
 
-#include "storage/formats/edf_lock.h"
+#include "storage/formats/edf_reader.h"
 #include "storage/formats/import_text.h"
+#include "storage/formats/triggers.h"
 
 namespace lockstep::storage {
 namespace {
@@ -20,152 +19,187 @@ bool matches(const std::string&, const std::string& head) {
                                                                                     "BIOSEMI") == 0);
 }
 
-std::string why(int code) {
-    switch (code) {
-        case EDFLIB_FILE_CONTAINS_FORMAT_ERRORS:
-            return "is no valid EDF or BDF file, or not all of it is there";
-        case EDFLIB_FILE_IS_DISCONTINUOUS:
-            return "has interruptions (EDF+D), which are not read";
-        case EDFLIB_NO_SUCH_FILE_OR_DIRECTORY:
-            return "cannot be opened for reading";
-        case EDFLIB_MAXFILES_REACHED:
-            return "too many EDF files are open";
-        case EDFLIB_FILE_ALREADY_OPENED:
-            return "is being read already";
-        default:
-            return "cannot be read";
-    }
-}
+// Signals of one rate and sort: a stream.
+struct Group {
+    std::vector<const EdfFileSignal*> signals;
+    StreamInfo info;
+    std::vector<TriggerCodes> triggers;  // one per signal of a trigger stream
+    std::vector<bool> biosemi;           // 16 trigger inputs; above them battery, electrodes' range and speed
+    // Samples that wait to be handed on: from `first` on, the first at `time`.
+    std::vector<int32_t> counts;
+    uint64_t first = 0;
+    double time = 0;
 
-struct Opened {
-    edf_hdr_struct header{};
-    bool open = false;
-    ~Opened() {
-        if (!open) return;
-        const std::lock_guard<std::mutex> held(edf_lock());
-        edfclose_file(header.handle);
-    }
+    uint64_t held() const { return counts.size() / signals.size(); }
 };
 
-Status read_signals(Opened& file, const std::vector<std::vector<int>>& groups, const ImportOptions& options,
-                    ImportSink* sink) {
-    const edf_hdr_struct& header = file.header;
-    std::vector<int> column;
-    std::vector<int32_t> counts;
-    // A few records at a time, so that memory does not grow with the file.
-    const long long at_once = 8;
-    for (long long record = 0; record < header.datarecords_in_file; record += at_once) {
-        const long long n = std::min(at_once, header.datarecords_in_file - record);
-        for (size_t g = 0; g < groups.size(); ++g) {
-            const auto per_record = size_t(header.signalparam[groups[g].front()].smp_in_datarecord);
-            const size_t rows = per_record * size_t(n);
-            column.resize(rows);
-            counts.resize(rows * groups[g].size());
-            for (size_t c = 0; c < groups[g].size(); ++c) {
-                if (edfread_digital_samples(header.handle, groups[g][c], int(rows), column.data()) !=
-                    int(rows))
-                    return fail(ErrorKind::usage, "ends before its header says");
-                for (size_t i = 0; i < rows; ++i)
-                    counts[i * groups[g].size() + c] = column[i];
-            }
-            const double time =
-                double(record) * double(header.datarecord_duration) / double(EDFLIB_TIME_DIMENSION);
-            if (auto status = sink->samples(int(g), time, counts); !status) return status;
-        }
-        if (options.progress && !options.progress(double(record) / double(header.datarecords_in_file)))
-            return fail(ErrorKind::usage, "stopped");
-    }
-    return {};
-}
-
-Status read(const std::string& source, const ImportOptions& options, ImportSink* sink) {
-    auto file = std::make_unique<Opened>();
-    {
-        const std::lock_guard<std::mutex> held(edf_lock());
-        file->open = edfopen_file_readonly(source.c_str(), &file->header, EDFLIB_READ_ALL_ANNOTATIONS) == 0;
-    }
-    const edf_hdr_struct& header = file->header;
-    if (!file->open) return fail(ErrorKind::usage, why(header.filetype), source);
-
-    const bool bdf = header.filetype == EDFLIB_FILETYPE_BDF || header.filetype == EDFLIB_FILETYPE_BDFPLUS;
-    std::map<int, std::vector<int>, std::greater<>> by_rate;
-    for (int s = 0; s < header.edfsignals; ++s)
-        if (header.signalparam[s].smp_in_datarecord > 0)
-            by_rate[header.signalparam[s].smp_in_datarecord].push_back(s);
-    std::vector<StreamInfo> streams;
-    std::vector<std::vector<int>> groups;
+Result<std::vector<Group>> group_signals(const EdfReader& file, const std::string& source) {
+    constexpr double kTicks = 1e7;  // of a record's duration: what its eight characters can hold
+    // Fastest first; a trigger channel is no EEG channel and stands behind the signals of its rate.
+    std::map<std::pair<size_t, bool>, Group, std::greater<>> found;
+    for (const EdfFileSignal& signal : file.signals())
+        if (!signal.annotations)
+            found[{signal.samples, !is_trigger(signal.label)}].signals.push_back(&signal);
     std::map<std::string, int> used;
-    for (const auto& [per_record, signals] : by_rate) {
-        if (header.datarecord_duration <= 0)
+    std::vector<Group> groups;
+    for (auto& [key, group] : found) {
+        if (file.record_seconds() * kTicks < 1)
             return fail(ErrorKind::usage, "its data records have no length", source);
-        const uint64_t num = uint64_t(per_record) * EDFLIB_TIME_DIMENSION;
-        const auto den = uint64_t(header.datarecord_duration);
+        const uint64_t num = uint64_t(key.first) * uint64_t(kTicks);
+        const auto den = uint64_t(std::llround(file.record_seconds() * kTicks));
         const uint64_t common = std::gcd(num, den);
         if (num / common > UINT32_MAX || den / common > UINT32_MAX)
             return fail(ErrorKind::usage, "a sampling rate that cannot be", source);
-        StreamInfo info;
-        info.type = bdf ? SampleType::int24 : SampleType::int16;
+        StreamInfo& info = group.info;
+        info.type = file.bdf() ? SampleType::int24 : SampleType::int16;
         info.rate_num = uint32_t(num / common);
         info.rate_den = uint32_t(den / common);
         std::map<std::string, int> kinds;
-        for (const int s : signals) {
-            const edf_param_struct& p = header.signalparam[s];
-            const double scale = (p.phys_max - p.phys_min) / (double(p.dig_max) - double(p.dig_min));
-            std::string unit = trimmed(p.physdimension);
-            add_channel(&info, trimmed(p.label), unit, float(scale), float(p.phys_max - scale * p.dig_max));
-            ++kinds[guess_kind(p.label, unit)];
+        for (const EdfFileSignal* s : group.signals) {
+            add_channel(&info, s->label, s->unit, float(s->scale()), float(s->offset()));
+            ++kinds[guess_kind(s->label, s->unit)];
+            if (!key.second) {
+                group.triggers.emplace_back(s->label);
+                group.biosemi.push_back(file.bdf() && lower(s->label) == "status");
+            }
         }
         info.kind = "other";
         for (const auto& [kind, n] : kinds)
             if (n > kinds[info.kind]) info.kind = kind;
+        if (!key.second) info.kind = "trigger";
         info.name = info.kind == "other" ? "signals" : info.kind;
         if (const int n = ++used[info.name]; n > 1) info.name += std::to_string(n);
-        streams.push_back(std::move(info));
-        groups.push_back(signals);
+        groups.push_back(std::move(group));
     }
+    return groups;
+}
 
-    int64_t start = 0;
-    struct tm parts {};
-    parts.tm_year = header.startdate_year - 1900;
-    parts.tm_mon = header.startdate_month - 1;
-    parts.tm_mday = header.startdate_day;
-    parts.tm_hour = header.starttime_hour;
-    parts.tm_min = header.starttime_minute;
-    parts.tm_sec = header.starttime_second;
-    start = int64_t(timegm(&parts)) * 1000000000 + header.starttime_subsecond * 100;
+Status flush(Group& group, int stream, ImportSink* sink) {
+    if (group.counts.empty()) return {};
+    auto status = sink->samples(stream, group.time, group.counts);
+    group.first += group.held();
+    group.counts.clear();
+    return status;
+}
+
+// What was lost before `time`, where a record begins after an interruption.
+Status skip(Group& group, int stream, double time, ImportSink* sink) {
+    if (auto status = flush(group, stream, sink); !status) return status;
+    const auto due = uint64_t(std::llround(time * group.info.rate()));
+    if (due <= group.first) return {};
+    const uint64_t missing = due - group.first;
+    group.first = due;
+    return sink->gap(stream, missing);
+}
+
+// One record's samples of a group, the first at `time`.
+Status take(const EdfReader& file, Group& group, int stream, double time, ImportSink* sink) {
+    constexpr uint64_t kBlock = 2048;
+    const double rate = group.info.rate();
+    if (group.held() >= kBlock)
+        if (auto status = flush(group, stream, sink); !status) return status;
+    if (group.counts.empty()) group.time = time;
+    const size_t samples = group.signals.front()->samples;
+    for (size_t i = 0; i < samples; ++i)
+        for (size_t c = 0; c < group.signals.size(); ++c) {
+            const EdfFileSignal& signal = *group.signals[c];
+            const int32_t digit = file.digit(signal, i);
+            group.counts.push_back(digit);
+            if (group.triggers.empty()) continue;
+            group.triggers[c].add(group.biosemi[c] ? double(uint32_t(digit) & 0xFFFFu)
+                                                   : double(digit) * signal.scale() + signal.offset(),
+                                  time + double(i) / rate);
+        }
+    return {};
+}
+
+// EDF+ names the signal that a text is about after "@@".
+Status label(const EdfAnnotation& a, const std::vector<Group>& groups, ImportSink* sink) {
+    std::string text = a.text;
+    int stream = -1;
+    int channel = -1;
+    if (const size_t at = text.rfind("@@"); at != std::string::npos && at > 0)
+        for (size_t g = 0; g < groups.size(); ++g)
+            for (size_t c = 0; c < groups[g].signals.size(); ++c)
+                if (stream < 0 && groups[g].signals[c]->label == text.substr(at + 2)) {
+                    stream = int(g);
+                    channel = int(c);
+                }
+    if (stream >= 0) text.resize(text.rfind("@@"));
+    return sink->label(a.onset, a.onset + a.duration, text, {}, stream, channel);
+}
+
+Status read(const std::string& source, const ImportOptions& options, ImportSink* sink) {
+    EdfReader file;
+    if (auto status = file.open(source); !status) return status;
+    const std::string said = std::to_string(file.declared());
+    if (file.declared() == EdfReader::kUnknown)
+        sink->note("the file was never closed: all " + std::to_string(file.records()) +
+                   " whole records are read");
+    else if (file.records() < file.declared() && options.value("incomplete") != "yes")
+        return fail(
+            ErrorKind::usage,
+            "not all of the file is there: " + std::to_string(file.records()) + " of " + said + " records",
+            source, "copy it once more, or take what there is: --set incomplete=yes");
+    else if (file.records() < file.declared())
+        sink->note("only " + std::to_string(file.records()) + " of " + said + " records are there");
+    if (file.longer())
+        sink->note("what follows the " + said + " records that the header tells of is left out");
+
+    auto groups = group_signals(file, source);
+    if (!groups) return tl::make_unexpected(groups.error());
+    std::vector<StreamInfo> streams;
+    for (const Group& group : *groups)
+        streams.push_back(group.info);
     // Names of people stay where they are: the subject is what the caller says.
-    if (auto status = sink->begin(bdf ? "BDF file" : "EDF file", start, std::move(streams)); !status)
+    if (auto status =
+            sink->begin(file.bdf() ? "BDF file" : "EDF file", file.start_utc_ns(), std::move(streams));
+        !status)
         return status;
-    if (auto status = read_signals(*file, groups, options, sink); !status) return status;
-    for (long long n = 0; n < header.annotations_in_file; ++n) {
-        edf_annotation_struct a{};
-        if (edf_get_annotation(header.handle, int(n), &a) != 0)
-            return fail(ErrorKind::usage, "an annotation that cannot be read", source);
-        const double onset = double(a.onset) / double(EDFLIB_TIME_DIMENSION);
-        const double length = a.duration_l > 0 ? double(a.duration_l) / double(EDFLIB_TIME_DIMENSION) : 0;
-        std::string text = trimmed(a.annotation);
-        int stream = -1;
-        int channel = -1;
-        // EDF+ names the signal that a text is about after "@@".
-        if (const size_t at = text.rfind("@@"); at != std::string::npos && at > 0)
-            for (size_t g = 0; g < groups.size(); ++g)
-                for (size_t c = 0; c < groups[g].size(); ++c)
-                    if (stream < 0 &&
-                        trimmed(header.signalparam[groups[g][c]].label) == text.substr(at + 2)) {
-                        stream = int(g);
-                        channel = int(c);
-                    }
-        if (stream >= 0) text.resize(text.rfind("@@"));
-        if (auto status = sink->label(onset, onset + length, text, {}, stream, channel); !status)
-            return status;
+    std::vector<EdfAnnotation> annotations;
+    double end = 0;
+    uint64_t interruptions = 0;
+    for (uint64_t record = 0; record < file.records(); ++record) {
+        double time = 0;
+        if (auto status = file.next(&time, &annotations); !status) return status;
+        // Times are written with few digits: a record that begins almost where the last one ended follows it.
+        const double slack = std::max(0.001, 0.01 * file.record_seconds());
+        if (time < end - slack)
+            return fail(ErrorKind::usage, "a record begins before the one before it has ended",
+                        source + ": record " + std::to_string(record + 1));
+        const bool jump = time > end + slack;
+        interruptions += jump;
+        for (size_t g = 0; g < groups->size(); ++g) {
+            if (jump)
+                if (auto status = skip((*groups)[g], int(g), time, sink); !status) return status;
+            if (auto status = take(file, (*groups)[g], int(g), jump ? time : end, sink); !status)
+                return status;
+        }
+        end = (jump ? time : end) + file.record_seconds();
+        if (options.progress && record % 64 == 0 &&
+            !options.progress(double(record) / double(file.records())))
+            return fail(ErrorKind::usage, "stopped");
     }
+    for (size_t g = 0; g < groups->size(); ++g)
+        if (auto status = flush((*groups)[g], int(g), sink); !status) return status;
+    if (interruptions > 0 && !groups->empty())
+        sink->note(std::to_string(interruptions) + " interruptions between records are stored as gaps");
+    for (const EdfAnnotation& a : annotations)
+        if (auto status = label(a, *groups, sink); !status) return status;
+    for (const Group& group : *groups)
+        for (const TriggerCodes& codes : group.triggers)
+            if (auto status = codes.finish(sink, end); !status) return status;
     return {};
 }
 
 }  // namespace
 
 ImportFormat edf_import() {
-    return {"edf", "EDF, EDF+, BDF, BDF+", {label_file_option()}, matches, read};
+    OptionInfo incomplete;
+    incomplete.name = "incomplete";
+    incomplete.text = "yes: read a file that was cut off as far as it goes";
+    incomplete.choices = {"no", "yes"};
+    return {"edf", "EDF, EDF+, BDF, BDF+", {incomplete, label_file_option()}, matches, read};
 }
 
 }  // namespace lockstep::storage

@@ -46,16 +46,17 @@ const Channel kChannels[] = {
 
 struct Packet {
     double ms = 0;
+    double number = 0;  // counts all packets, 16 bits
     std::string type;
     std::vector<std::string> data;
 };
 
 bool parse(const std::string& line, Packet* packet) {
     const std::vector<std::string> fields = csv_split(line);
-    double number = 0;
+    double values = 0;
     if (fields.size() < 6 || !parse_number(fields[0], &packet->ms) || packet->ms < 0 || packet->ms > 1e11)
         return false;
-    if (!parse_number(fields[1], &number) || !parse_number(fields[2], &number)) return false;
+    if (!parse_number(fields[1], &packet->number) || !parse_number(fields[2], &values)) return false;
     packet->type = fields[3];
     packet->data.assign(fields.begin() + 6, fields.end());
     return packet->type.size() == 2;
@@ -92,10 +93,19 @@ struct Target {
     size_t channel = 0;
 };
 
-// The packets of a stream's channels until all of one moment are there.
+// What a stream's channels have sent until all of a moment are there: the device may put a sample of one
+// channel into the packet after the one that its neighbours are in.
 struct Set {
     std::vector<std::vector<double>> columns;
-    size_t filled = 0;
+    double ms = 0;  // of the latest packet
+
+    bool waiting() const {
+        return std::any_of(columns.begin(), columns.end(), [](const auto& c) { return !c.empty(); });
+    }
+    void clear() {
+        for (auto& column : columns)
+            column.clear();
+    }
 };
 
 Status read(const std::string& source, const ImportOptions& options, ImportSink* sink) {
@@ -158,6 +168,7 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     uint64_t unreadable = 0;
     uint64_t incomplete = 0;
     uint64_t skipped = 0;
+    std::optional<double> before;  // number of the packet before
     while (lines.next(&line)) {
         if (trimmed(line).empty()) continue;
         if (!parse(line, &packet)) {
@@ -166,6 +177,15 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         }
         const double time = (packet.ms - origin_ms) / 1000;
         const auto target = targets.find(packet.type);
+        const bool missing = before && std::fmod(packet.number - *before + 65536, 65536) != 1;
+        before = packet.number;
+        // Where packets are missing, channels no longer match.
+        if (missing)
+            for (Set& other : sets)
+                if (other.waiting() && std::fabs(packet.ms - other.ms) > 10) {
+                    other.clear();
+                    ++incomplete;
+                }
         if (target == targets.end()) {
             const auto field = [&](const char* key) {
                 for (size_t i = 0; i + 1 < packet.data.size(); i += 2)
@@ -183,47 +203,51 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
             }
             if (packet.type == "LM") status = sink->label(time, time, field("LD"), "LSL marker");
             if (!status) return status;
-            skipped += packet.type != "BI" && packet.type != "HR" && packet.type != "LM";
+            // "2025-06-27_09-57-10-123456", then what the person wrote, commas and all.
+            if (packet.type == "UN" && !packet.data.empty()) {
+                std::string text;
+                for (size_t i = parse_date(packet.data[0]) ? 1 : 0; i < packet.data.size(); ++i)
+                    text += (text.empty() ? "" : ",") + packet.data[i];
+                status = sink->label(time, time, "user note", trimmed(text));
+            }
+            if (!status) return status;
+            skipped +=
+                packet.type != "BI" && packet.type != "HR" && packet.type != "LM" && packet.type != "UN";
             continue;
         }
         Set& set = sets[size_t(target->second.stream)];
+        set.ms = packet.ms;
         std::vector<double>& column = set.columns[target->second.channel];
-        if (!column.empty()) {  // the set before was never completed
-            ++incomplete;
-            for (auto& c : set.columns)
-                c.clear();
-            set.filled = 0;
-        }
+        const size_t already = column.size();
         for (const std::string& value : packet.data) {
             double number = 0;
             if (!parse_number(value, &number)) break;
             column.push_back(number);
         }
-        if (column.size() != packet.data.size() || column.empty()) {
+        if (column.size() != already + packet.data.size() || packet.data.empty()) {
             ++unreadable;
-            column.clear();
+            set.clear();
             continue;
         }
-        if (++set.filled < set.columns.size()) continue;
-        bool even = true;
+        size_t rows = column.size();
         for (const auto& c : set.columns)
-            even = even && c.size() == column.size();
-        if (even) {
+            rows = std::min(rows, c.size());
+        const double rate = rates[size_t(target->second.stream)];
+        if (rows > 0) {
             std::vector<int32_t> counts;
-            for (size_t i = 0; i < column.size(); ++i)
+            for (size_t i = 0; i < rows; ++i)
                 for (const auto& c : set.columns)
                     counts.push_back(float_bits(float(c[i])));
-            const double rate = rates[size_t(target->second.stream)];
             const double first = time - double(column.size() - 1) / rate;
             if (auto status = timelines[size_t(target->second.stream)].add(std::max(0.0, first), counts);
                 !status)
                 return status;
-        } else {
+            for (auto& c : set.columns)
+                c.erase(c.begin(), c.begin() + std::ptrdiff_t(rows));
+        } else if (double(column.size()) > 1000 + 10 * rate) {  // a channel that is alone
+            set.clear();
             ++incomplete;
         }
-        for (auto& c : set.columns)
-            c.clear();
-        set.filled = 0;
         if (lines.number() % 1024 == 0 && options.progress && !options.progress(lines.done()))
             return fail(ErrorKind::usage, "stopped");
     }

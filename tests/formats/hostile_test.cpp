@@ -129,7 +129,8 @@ TEST_F(Hostile, Xdf) {
 }
 
 // An EDF header, one record of two signals, written down here because real ones are large.
-std::string small_edf(bool bdf) {
+// `interrupted`: EDF+D or BDF+D, the second signal the list of annotations, the first a trigger channel.
+std::string small_edf(bool bdf, bool interrupted = false) {
     const auto field = [](std::string text, size_t width) {
         text.resize(width, ' ');
         return text;
@@ -138,10 +139,14 @@ std::string small_edf(bool bdf) {
                                          "BIOSEMI")
                            : field("0", 8)) +
                       field("P1 M 01-JAN-1990 X", 80) + field("Startdate 01-JAN-2024 X X X", 80) +
-                      "01.01.24" + "10.00.00" + field("768", 8) + field(bdf ? "24BIT" : "", 44) +
+                      "01.01.24" + "10.00.00" + field("768", 8) +
+                      field(interrupted ? (bdf ? "BDF+D" : "EDF+D")
+                            : bdf       ? "24BIT"
+                                        : "",
+                            44) +
                       field("4", 8) + field("1", 8) + field("2", 4);
-    for (const char* name : {"EEG Fp1", "EEG Cz"})
-        all += field(name, 16);
+    all += field(interrupted ? "Status" : "EEG Fp1", 16);
+    all += field(!interrupted ? "EEG Cz" : bdf ? "BDF Annotations" : "EDF Annotations", 16);
     const auto twice = [&](const std::string& text, size_t width) {
         all += field(text, width) + field(text, width);
     };
@@ -154,8 +159,21 @@ std::string small_edf(bool bdf) {
     twice("", 80);
     twice("16", 8);
     twice("", 32);
-    for (int i = 0; i < 4 * 2 * 16 * (bdf ? 3 : 2); ++i)
-        all += char(i * 7);
+    const int bytes = 16 * (bdf ? 3 : 2);
+    for (int record = 0; record < 4; ++record) {
+        for (int i = 0; i < bytes; ++i)
+            all += char(interrupted ? (i / 9 + record) % 3 : (2 * record * bytes + i) * 7);
+        if (!interrupted) {
+            for (int i = 0; i < bytes; ++i)
+                all += char(((2 * record + 1) * bytes + i) * 7);
+            continue;
+        }
+        const std::string onset = "+" + std::to_string(2 * record);
+        std::string list =
+            onset + "\x14\x14" + std::string(1, 0) + onset + "\x15" + "1\x14" + "a@@Status\x14";
+        list.resize(size_t(bytes), 0);
+        all += list;
+    }
     return all;
 }
 
@@ -165,6 +183,11 @@ TEST_F(Hostile, Edf) {
 
 TEST_F(Hostile, Bdf) {
     attack(small_edf(true), ".bdf");
+}
+
+TEST_F(Hostile, InterruptedEdfWithTriggers) {
+    attack(small_edf(false, true), ".edf");
+    attack(small_edf(true, true), ".bdf");
 }
 
 TEST_F(Hostile, EdfAnnotations) {

@@ -1,0 +1,206 @@
+"""Imports of what recordings have in real life: interruptions, triggers, dates, notes, clocks - of files written here
+byte by byte as their formats are specified, and compared with MNE where it reads them."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import mne
+import numpy as np
+
+CONVERT = os.path.join(os.environ["LOCKSTEP_BUILD"], "tests", "formats_convert")
+sys.path.insert(0, os.path.join(os.environ["LOCKSTEP_SOURCE"], "storage", "python"))
+import lockstep  # noqa: E402
+
+
+def edf(path, signals, onsets=None, seconds=1.0, bdf=False, notes=(), kind=None, declared=None):
+    """signals: (label, unit, physical range, digital range, [record, sample] digits); onsets: of the records, for the
+    + forms; notes: (record, onset, duration, text)."""
+    count = len(signals[0][4])
+    rows = [list(s) for s in signals]
+    if onsets is not None:
+        width = 3 if bdf else 2
+        lists = []
+        for record, onset in enumerate(onsets):
+            text = b"+%s\x14\x14\0" % (b"%g" % onset)
+            for at, start, length, note in notes:
+                if at == record:
+                    text += b"+%g\x15%g\x14%s\x14\0" % (start, length, note.encode())
+            lists.append(text.ljust(120, b"\0"))
+        rows.append(["BDF Annotations" if bdf else "EDF Annotations", "", (-1, 1),
+                     (-8388608, 8388607) if bdf else (-32768, 32767), [[None] * (120 // width)] * count])
+    kind = kind if kind is not None else ("BDF+D" if bdf else "EDF+D") if onsets is not None else ""
+
+    def column(values, width):
+        return b"".join(str(v).encode().ljust(width) for v in values)
+    head = (b"\xffBIOSEMI" if bdf else b"0".ljust(8)) + b"X X X X".ljust(80) + \
+        b"Startdate 03-FEB-2021 X X X".ljust(80) + b"03.02.2110.30.00" + str(256 * (len(rows) + 1)).encode().ljust(8) + \
+        kind.encode().ljust(44) + str(count if declared is None else declared).encode().ljust(8) + \
+        (b"%g" % seconds).ljust(8) + str(len(rows)).encode().ljust(4)
+    head += column([r[0] for r in rows], 16) + column([""] * len(rows), 80) + column([r[1] for r in rows], 8)
+    for field, side in ((2, 0), (2, 1), (3, 0), (3, 1)):
+        head += column([r[field][side] for r in rows], 8)
+    head += column([""] * len(rows), 80) + column([len(r[4][0]) for r in rows], 8) + column([""] * len(rows), 32)
+    with open(path, "wb") as file:
+        file.write(head)
+        for record in range(count):
+            for r in rows:
+                if r[4][record][0] is None:
+                    file.write(lists[record])
+                elif bdf:
+                    file.write(b"".join(int(d).to_bytes(3, "little", signed=True) for d in r[4][record]))
+                else:
+                    file.write(np.asarray(r[4][record], "<i2").tobytes())
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.made = 0
+
+    def at(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def text(self, name, content):
+        with open(self.at(name), "w") as file:
+            file.write(content)
+        return self.at(name)
+
+    def run_import(self, source, session, **options):
+        return subprocess.run([CONVERT, "import", source, session, *(f"{k}={v}" for k, v in options.items())],
+                              capture_output=True, text=True)
+
+    def imported(self, source, **options):
+        self.made += 1
+        path = self.at(f"session{self.made}.h5")
+        run = self.run_import(source, path, **options)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        session = lockstep.open_session(path)
+        self.addCleanup(session.close)
+        return session
+
+    def refused(self, source, **options):
+        path = self.at("refused.h5")
+        run = self.run_import(source, path, **options)
+        self.assertEqual(run.returncode, 2, run.stderr)
+        self.assertFalse(os.path.exists(path))
+        self.assertEqual(len(run.stderr.strip().splitlines()), 1, run.stderr)
+        return run.stderr
+
+
+class InterruptedEdf(Case):
+    ONSETS = [0, 1, 4, 5, 5.0 + 61 + 0.25]
+
+    def write(self, bdf):
+        path = self.at("x.bdf" if bdf else "x.edf")
+        top = 8388607 if bdf else 32767
+        rng = np.random.default_rng(1)
+        fast = rng.integers(-top, top, (5, 200))
+        slow = rng.integers(-top, top, (5, 10))
+        edf(path, [("EEG Cz", "uV", (-1000, 1000), (-top - 1, top), fast), ("Temp", "degC", (20, 40), (-top - 1, top), slow)],
+            onsets=self.ONSETS, bdf=bdf, notes=[(2, 4.5, 0.25, "blink"), (4, 66.75, 0, "end@@Temp")])
+        return path, fast, slow
+
+    def test_interruptions_are_gaps(self):
+        for bdf in (False, True):
+            with self.subTest(bdf=bdf):
+                path, fast, slow = self.write(bdf)
+                session = self.imported(path)
+                self.assertEqual(session.start_utc_ns, 1612348200 * 10 ** 9)
+                for name, digits, rate in (("eeg", fast, 200), ("temperature", slow, 10)):
+                    stream = session[name]
+                    self.assertEqual(stream.rate, rate)
+                    np.testing.assert_array_equal(stream.counts[:, 0], digits.ravel())
+                    # 2 s and 60.25 s are missing; nothing is closed up.
+                    gaps = [(int(g["row"]), int(g["first"]), int(g["missing"])) for g in stream.gaps]
+                    rounded = int(60.25 * rate + 0.5)
+                    self.assertEqual(gaps, [(2 * rate, 2 * rate, 2 * rate), (4 * rate, 6 * rate, rounded)])
+                    times = np.concatenate([onset + np.arange(rate) / rate for onset in self.ONSETS])
+                    np.testing.assert_allclose(stream.times(), times, atol=0.5 / rate)
+                marks = mne.read_annotations(path)
+                labels = session.labels
+                np.testing.assert_allclose([l["start"] for l in labels], marks.onset)
+                np.testing.assert_allclose([l["stop"] - l["start"] for l in labels], marks.duration)
+                self.assertEqual([l["class"] for l in labels], ["blink", "end"])
+                self.assertEqual((labels[1]["stream"], labels[1]["channel"]), (session["temperature"].index, 0))
+
+    def test_first_record_begins_a_fraction_later(self):
+        edf(self.at("f.edf"), [("Cz", "uV", (-100, 100), (-100, 100), [[1] * 10, [2] * 10])], onsets=[0.5, 1.5],
+            kind="EDF+C", notes=[(1, 1.75, 0, "a")])
+        session = self.imported(self.at("f.edf"))
+        self.assertEqual(session.start_utc_ns, 1612348200 * 10 ** 9 + 5 * 10 ** 8)
+        self.assertEqual([l["start"] for l in session.labels], list(mne.read_annotations(self.at("f.edf")).onset))
+
+    def test_records_out_of_order_and_cut_files(self):
+        signal = ("Cz", "uV", (-100, 100), (-100, 100), [[1] * 10] * 3)
+        edf(self.at("b.edf"), [signal], onsets=[0, 5, 2])
+        self.assertRegex(self.refused(self.at("b.edf")), "record 3")
+        edf(self.at("c.edf"), [signal], declared=5)
+        self.assertIn("3 of 5 records", self.refused(self.at("c.edf")))
+        self.assertEqual(len(self.imported(self.at("c.edf"), incomplete="yes")["eeg"]), 30)
+        # A recorder that lost its power never wrote how many there are.
+        edf(self.at("d.edf"), [signal], declared=-1)
+        self.assertEqual(len(self.imported(self.at("d.edf"))["eeg"]), 30)
+
+
+class Triggers(Case):
+    CODES = {100: 5, 150: 0, 300: 7, 301: 9, 302: 0, 950: 65535}  # from this sample on
+
+    def codes(self, before=0):
+        line = np.full(1000, before)
+        for at, code in self.CODES.items():
+            line[at:] = code
+        return line
+
+    def expected(self):
+        return [(at / 1000, f"trigger {code}") for at, code in self.CODES.items() if code]
+
+    def found(self, session):
+        for label in session.labels:
+            self.assertEqual(label["start"], label["stop"])
+            self.assertEqual(label["stream"], -1)
+        return [(round(l["start"], 6), l["class"]) for l in session.labels]
+
+    def test_biosemi_status(self):
+        # Bits 16 and up are the amplifier's own: a new block, the electrodes' range, the speed, the model.
+        own = np.where(np.arange(1000) < 10, 0x110000, 0x100000) | np.where(np.arange(1000) > 500, 0x400000, 0)
+        line = self.codes() | own
+        edf(self.at("b.bdf"), [("A1", "uV", (-262144, 262143), (-8388608, 8388607), [[1] * 1000]),
+                               ("Status", "Boolean", (-8388608, 8388607), (-8388608, 8388607), [line])], bdf=True)
+        session = self.imported(self.at("b.bdf"))
+        self.assertEqual(self.found(session), self.expected())
+        # The channel itself is kept, apart from the electrodes.
+        np.testing.assert_array_equal(session["trigger"].counts[:, 0], line)
+        self.assertEqual(session["trigger"].channels, ["Status"])
+        raw = mne.io.read_raw_bdf(self.at("b.bdf"), verbose="error")
+        events = mne.find_events(raw, stim_channel="Status", consecutive=True, mask=0xFFFF, mask_type="and",
+                                 shortest_event=1, verbose="error")
+        self.assertEqual([(at / 1000, f"trigger {code}") for at, _, code in events], self.expected())
+
+    def test_inputs_that_are_never_low(self):
+        line = np.full(1000, 0xFF00)
+        line[200:210] = 0xFF03
+        line[400:] = 0xFF01
+        edf(self.at("h.bdf"), [("Status", "", (-8388608, 8388607), (-8388608, 8388607), [line])], bdf=True)
+        self.assertEqual(self.found(self.imported(self.at("h.bdf"))), [(0.2, "trigger 3"), (0.4, "trigger 1")])
+
+    def test_edf_channels_by_name(self):
+        line = np.minimum(self.codes(), 255)
+        for name in ("Status", "TRIG", "STI 014", "Trigger"):
+            edf(self.at("t.edf"), [("Cz", "uV", (-100, 100), (-100, 100), [[1] * 1000]),
+                                   (name, "", (0, 255), (-32768, 32512), [line * 256 - 32768])])
+            found = self.found(self.imported(self.at("t.edf")))
+            self.assertEqual(found, [(t, c.replace("65535", "255")) for t, c in self.expected()], name)
+
+    def test_a_signal_named_like_a_trigger(self):
+        wave = np.round(1000 * np.sin(np.arange(1000) / 9)).astype(int)
+        edf(self.at("s.edf"), [("Trigger", "uV", (-100, 100), (-32768, 32767), [wave])])
+        session = self.imported(self.at("s.edf"))
+        self.assertEqual(session.labels, [])
+        np.testing.assert_array_equal(session["trigger"].counts[:, 0], wave)
+
+
+if __name__ == "__main__":
+    unittest.main()
