@@ -52,10 +52,8 @@ Status TriggerCodes::finish(ImportSink* sink, double end) const {
         const double stop = i + 1 < changes_.size() ? changes_[i + 1].time : end;
         const std::string note =
             "channel=" + channel_ + " held_s=" + number_text(float(stop - changes_[i].time));
-        if (auto status =
-                sink->label(changes_[i].time, changes_[i].time, "trigger " + std::to_string(code), note);
-            !status)
-            return status;
+        const std::string name = "trigger " + (line_ ? channel_ : std::to_string(code));
+        if (auto status = sink->label(changes_[i].time, changes_[i].time, name, note); !status) return status;
     }
     return {};
 }

@@ -17,7 +17,8 @@ bool is_trigger(const std::string& channel);
 
 class TriggerCodes {
   public:
-    explicit TriggerCodes(std::string channel) : channel_(std::move(channel)) {}
+    explicit TriggerCodes(std::string channel, bool line = false)
+        : channel_(std::move(channel)), line_(line) {}
     // Every sample in time order. `value`: what the file says; one that is no whole number makes it a signal.
     void add(double value, double time);
     // Once, after the last sample.
@@ -29,6 +30,7 @@ class TriggerCodes {
         double time;
     };
     std::string channel_;
+    bool line_;
     std::vector<Change> changes_;
     int64_t always_ = -1;  // bits that were high in every sample
     bool signal_ = false;

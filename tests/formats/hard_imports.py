@@ -201,6 +201,40 @@ class Triggers(Case):
         self.assertEqual(session.labels, [])
         np.testing.assert_array_equal(session["trigger"].counts[:, 0], wave)
 
+    def test_openbci_inputs_and_markers(self):
+        with open(os.path.join(os.environ["LOCKSTEP_DATA"], "eeg_openbci/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt")) as file:
+            head, rows = [next(file) for _ in range(5)], [next(file) for _ in range(1000)]
+        names = [n.strip() for n in head[-1].split(",")]
+        button, marker, light = (names.index(n) for n in ("Digital Channel 3 (D17)", "Marker Channel", "Analog Channel 1"))
+
+        def change(number, row):
+            cells = row.split(",")
+            cells[button] = "1" if 300 <= number < 320 else "0"
+            cells[marker] = " 2.0" if number == 500 else "7" if number == 750 else "0.0"
+            cells[light] = str(number % 7)
+            return ",".join(cells)
+        # Two lost rows before the second marker: its time follows the board's counter.
+        rows = [change(i, r) for i, r in enumerate(rows) if i not in (600, 601)]
+        session = self.imported(self.text("o.txt", "".join(head + rows)))
+        self.assertEqual(sorted(session.streams), ["acc", "analog", "eeg", "trigger"])
+        self.assertEqual(session["trigger"].channels, ["D17", "Marker"])
+        self.assertEqual(int(session["trigger"].values()[:, 0].sum()), 20)
+        self.assertEqual(session["analog"].channels, ["A1"])
+        np.testing.assert_array_equal(session["analog"].values()[:7, 0], range(7))
+        self.assertEqual(int(session["trigger"].gaps["missing"].sum()), 2)
+        self.assertEqual(self.found(session), [(1.2, "trigger D17"), (2.0, "trigger 2"), (3.0, "trigger 7")])
+
+    def test_emotibit_notes(self):
+        lines = ["1000,1,1,RB,1,100,2024-05-01_10-00-00-000000"]
+        for i in range(100):
+            lines.append(f"{1000 + 80 * i},{2 + 2 * i},2,EA,1,100,0.5,0.6")
+            lines.append(f"{1000 + 80 * i},{3 + 2 * i},1,AK,1,100,0")
+        lines.insert(101, "5000,101,2,UN,1,100,2024-05-01_10-00-04-000000,coffee, no sugar")
+        session = self.imported(self.text("e.csv", "\n".join(lines) + "\n"), format="emotibit")
+        label, = session.labels
+        self.assertEqual((label["class"], label["note"]), ("user note", "coffee, no sugar"))
+        self.assertAlmostEqual(label["start"], (5000 - 1000) / 1000 + 1 / 15, delta=0.1)
+
 
 if __name__ == "__main__":
     unittest.main()
