@@ -5,6 +5,7 @@
 #include "models/core/ops.h"
 #include "models/core/ops/classical.h"
 #include "models/core/ops/features.h"
+#include "models/core/ops/int16.h"
 #include "models/core/ops/params.h"
 #include "models/core/ops/recurrent.h"
 #include "models/core/ops/windows.h"
@@ -23,16 +24,17 @@ uint64_t elements(const TensorRecord& t) {
 }
 
 uint64_t macs_of(Bytes blob, const OperatorRecord& op, const TensorRecord& in, const TensorRecord& out) {
-    if (op.code == kOpFullyConnected) return elements(in) * elements(out);
+    if (op.code == kOpFullyConnected || op.code == kOpFullyConnected16) return elements(in) * elements(out);
     if (op.code == kOpGru || op.code == kOpLstm) {
         const uint64_t hidden = out.dim[out.rank - 1];
         return in.dim[2] * (op.code == kOpGru ? kGruGates : kLstmGates) * hidden * (in.dim[3] + hidden);
     }
-    if (op.code != kOpConv2d && op.code != kOpDepthwiseConv2d) return 0;
+    const bool whole = op.code == kOpConv2d || op.code == kOpConv2d16;
+    if (!whole && op.code != kOpDepthwiseConv2d && op.code != kOpDepthwiseConv2d16) return 0;
     if (op.params_bytes < sizeof(WindowParams)) return 0;
     const auto w = load_record<WindowParams>(blob, op.params);
     const uint64_t taps = uint64_t(uint32_t(w.kernel_h)) * uint32_t(w.kernel_w);
-    return elements(out) * taps * (op.code == kOpConv2d ? in.dim[3] : 1);
+    return elements(out) * taps * (whole ? in.dim[3] : 1);
 }
 
 }  // namespace
@@ -99,6 +101,34 @@ const char* operator_name(uint16_t code) {
             return "smoothing";
         case kOpMajority:
             return "majority";
+        case kOpQuantise16:
+            return "quantise int16";
+        case kOpDequantise16:
+            return "dequantise int16";
+        case kOpRequantise:
+            return "requantise";
+        case kOpConv2d16:
+            return "conv2d int16";
+        case kOpDepthwiseConv2d16:
+            return "depthwise conv2d int16";
+        case kOpFullyConnected16:
+            return "fully connected int16";
+        case kOpMaxPool16:
+            return "max pool int16";
+        case kOpAveragePool16:
+            return "average pool int16";
+        case kOpMean16:
+            return "mean int16";
+        case kOpAdd16:
+            return "add int16";
+        case kOpMul16:
+            return "mul int16";
+        case kOpCurve:
+            return "curve";
+        case kOpSigmoid16:
+            return "sigmoid int16";
+        case kOpSoftmax16:
+            return "softmax int16";
         case kOpChannelMean:
             return "channel mean";
         default:

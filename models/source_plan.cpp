@@ -10,6 +10,7 @@
 #include "models/core/ops.h"
 #include "models/core/ops/classical.h"
 #include "models/core/ops/features.h"
+#include "models/core/ops/int16.h"
 #include "models/core/ops/recurrent.h"
 #include "models/core/ops/windows.h"
 #include "models/core/plan_format.h"
@@ -63,6 +64,34 @@ const char* eval_of(uint16_t code) {
             return "eval_gru";
         case kOpLstm:
             return "eval_lstm";
+        case kOpQuantise16:
+            return "eval_quantise16";
+        case kOpDequantise16:
+            return "eval_dequantise16";
+        case kOpRequantise:
+            return "eval_requantise";
+        case kOpConv2d16:
+            return "eval_conv2d16";
+        case kOpDepthwiseConv2d16:
+            return "eval_depthwise_conv2d16";
+        case kOpFullyConnected16:
+            return "eval_fully_connected16";
+        case kOpMaxPool16:
+            return "eval_max_pool16";
+        case kOpAveragePool16:
+            return "eval_average_pool16";
+        case kOpMean16:
+            return "eval_mean16";
+        case kOpAdd16:
+            return "eval_add16";
+        case kOpMul16:
+            return "eval_mul16";
+        case kOpCurve:
+            return "eval_curve";
+        case kOpSigmoid16:
+            return "eval_sigmoid16";
+        case kOpSoftmax16:
+            return "eval_softmax16";
         case kOpTrees:
             return "eval_trees";
         case kOpVectors:
@@ -133,7 +162,7 @@ class Writer {
             ".h\"\n#include \"models/core/kernels/dsp_choice.h\"\n"
             "#include \"models/core/ops/params.h\"\n#include \"models/core/ops/recurrent.h\"\n"
             "#include \"models/core/ops/classical.h\"\n#include \"models/core/ops/features.h\"\n"
-            "#include \"models/core/ops/windows.h\"\n\nnamespace "
+            "#include \"models/core/ops/int16.h\"\n#include \"models/core/ops/windows.h\"\n\nnamespace "
             "lockstep::" +
             name +
             " {\nnamespace {\n\nusing namespace model;\n#define PLAN_DATA "

@@ -8,6 +8,7 @@
 #include "models/core/kernels/kernels.h"
 #include "models/core/ops/check.h"
 #include "models/core/ops/features.h"
+#include "models/core/ops/int16.h"
 #include "models/core/ops/recurrent.h"
 #include "models/core/ops/windows.h"
 
@@ -37,7 +38,7 @@ class Cases {
     Result run(uint32_t wanted) {
         random_ = Random();  // a bare machine may not have run constructors
         while (result_.cases < wanted) {
-            const uint32_t kind = random_.next() % 8;
+            const uint32_t kind = random_.next() % 9;
             if (kind == 0)
                 convolution(kConv2d, reference_conv2d, false);
             else if (kind == 1)
@@ -52,8 +53,10 @@ class Cases {
                 quantise();
             else if (kind == 6)
                 recurrent();
-            else
+            else if (kind == 7)
                 feature();
+            else
+                wide();
         }
         return result_;
     }
@@ -207,6 +210,63 @@ class Cases {
         memcpy(params_, &p, sizeof p);
         const size_t bytes = sizeof p + 24 * rows + weights;
         compare(gru ? kGru : kLstm, gru ? eval_gru : eval_lstm, x, y, bytes);
+    }
+
+    // int16 has no fast kernels yet: the hash of all outputs tells machines apart.
+    void wide() {
+        const int32_t h = random_.in(1, 5), w = random_.in(1, 24), ic = random_.in(1, 9);
+        Tensor x = tensor(h, w, ic, input_), y = tensor(h, w, ic, output_);
+        x.type = y.type = ElementType::int16;
+        x.zero_point = y.zero_point = 0;
+        const int32_t low = random_.one_in(3) ? 0 : INT16_MIN;
+        const uint32_t kind = random_.next() % 5;
+        if (kind < 2) {
+            ConvParams p = {};
+            int32_t oh = 0, ow = 0;
+            if (!window(random_.one_in(2), h, w, &p.window, &oh, &ow)) return;
+            const int32_t oc = kind == 0 ? random_.in(1, 20) : ic * random_.in(1, 2);
+            y.dim[1] = uint16_t(oh), y.dim[2] = uint16_t(ow), y.dim[3] = uint16_t(oc);
+            p.clamp = {low, INT16_MAX};
+            const int32_t taps = p.window.kernel_h * p.window.kernel_w * (kind == 0 ? ic : 1);
+            const size_t bytes = sizeof p + size_t(oc) * size_t(16 + taps);
+            if (bytes > sizeof params_) return;
+            memcpy(params_, &p, sizeof p);
+            wide_channels(sizeof p, size_t(oc), size_t(oc * taps));
+            const Operator& op = kind == 0 ? kConv2d16 : kDepthwiseConv2d16;
+            compare(op, op.eval, x, y, bytes);
+        } else if (kind == 2) {
+            const size_t out = size_t(random_.in(1, 16)), in = x.elements();
+            y.dim[1] = y.dim[2] = 1, y.dim[3] = uint16_t(out);
+            const FullyConnectedParams p = {{low, INT16_MAX}, 0, 0};
+            const size_t bytes = sizeof p + out * (16 + in);
+            if (bytes > sizeof params_) return;
+            memcpy(params_, &p, sizeof p);
+            wide_channels(sizeof p, out, out * in);
+            compare(kFullyConnected16, eval_fully_connected16, x, y, bytes);
+        } else if (kind == 3) {
+            const RequantiseParams p = {
+                int32_t(0x40000000u | random_.next() >> 2), random_.in(-9, 2), {low == 0 ? 0 : -128, 127}};
+            y.type = ElementType::int8;
+            y.zero_point = random_.in(-128, 127);
+            memcpy(params_, &p, sizeof p);
+            compare(kRequantise, eval_requantise, x, y, sizeof p);
+        } else {
+            const Sigmoid16Params p = {random_.in(0, 32767), random_.in(0, 12), random_.in(0, 1), 0};
+            memcpy(params_, &p, sizeof p);
+            compare(kSigmoid16, eval_sigmoid16, x, y, sizeof p);
+        }
+    }
+
+    void wide_channels(size_t header_bytes, size_t count, size_t weights) {
+        const bool far = random_.one_in(8);
+        for (size_t o = 0; o < count; ++o) {
+            const int64_t bias = int64_t(random_.in(-(1 << 26), 1 << 26)) * (far ? 1 << 18 : 1);
+            const int32_t factor[2] = {random_.in(0, 32767), random_.in(far ? 8 : 18, far ? 46 : 30)};
+            memcpy(params_ + header_bytes + 8 * o, &bias, 8);
+            memcpy(params_ + header_bytes + 8 * count + 4 * o, &factor[0], 4);
+            memcpy(params_ + header_bytes + 12 * count + 4 * o, &factor[1], 4);
+        }
+        fill(reinterpret_cast<int8_t*>(params_ + header_bytes + 16 * count), weights);
     }
 
     // Float arithmetic, the same source everywhere: the hash tells machines apart.

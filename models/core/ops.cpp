@@ -2,6 +2,7 @@
 
 #include "models/core/ops/classical.h"
 #include "models/core/ops/features.h"
+#include "models/core/ops/int16.h"
 #include "models/core/ops/params.h"
 #include "models/core/ops/recurrent.h"
 #include "models/core/ops/windows.h"
@@ -40,6 +41,20 @@ const Operator* const kTable[] = {
     &kVectors,
     &kSmooth,
     &kMajority,
+    &kQuantise16,
+    &kDequantise16,
+    &kRequantise,
+    &kConv2d16,
+    &kDepthwiseConv2d16,
+    &kFullyConnected16,
+    &kMaxPool16,
+    &kAveragePool16,
+    &kMean16,
+    &kAdd16,
+    &kMul16,
+    &kCurve,
+    &kSigmoid16,
+    &kSoftmax16,
 };
 
 }  // namespace

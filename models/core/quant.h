@@ -46,4 +46,20 @@ constexpr int8_t requantise(int32_t acc, int32_t multiplier, int32_t shift, int3
     return int8_t(v < low ? low : v > high ? high : v);
 }
 
+// The same for the 64-bit accumulators of int16 activations, rounded once, ties up; the factor is
+// multiplier * 2^-shift with 15 bits of multiplier. What leaves int16 saturates.
+// REQUIRES: valid_wide_multiplier(), |acc| < kWideLimit, so that no product leaves 63 bits.
+constexpr int64_t kWideLimit = int64_t(1) << 47;
+constexpr int32_t kMinWideShift = 8;
+constexpr int32_t kMaxWideShift = 46;
+
+constexpr bool valid_wide_multiplier(int32_t multiplier, int32_t shift) {
+    return multiplier >= 0 && multiplier <= INT16_MAX && shift >= kMinWideShift && shift <= kMaxWideShift;
+}
+
+constexpr int16_t requantise_wide(int64_t acc, int32_t multiplier, int32_t shift, int32_t low, int32_t high) {
+    const int64_t v = (acc * multiplier + (int64_t(1) << (shift - 1))) >> shift;
+    return int16_t(v < low ? low : v > high ? high : v);
+}
+
 }  // namespace lockstep::model

@@ -1,4 +1,4 @@
-"""A second implementation of the plan and its int8 arithmetic, in NumPy, from the written format.
+"""A second implementation of the plan and its int8 and int16 arithmetic, in NumPy, from the written format.
 
 It shares no code with the core: whole tensors at a time, 64-bit integers, gathers instead of loops.
 `evaluate(plan, window)` gives every operator's output; a difference from the core's names its stage.
@@ -216,6 +216,147 @@ def recurrent(op, x, xt, yt):
     return (out[last] if last_only else out).reshape(yt["shape"])
 
 
+def rescale_wide(acc, multiplier, shift):
+    """acc * multiplier / 2**shift, halves up; exact in Python's own integers."""
+    shift = np.broadcast_to(np.asarray(shift, object), acc.shape)
+    return (acc.astype(object) * np.asarray(multiplier, object) + (1 << (shift - 1))) >> shift
+
+
+def to_int16(x, low=-32768, high=32767):
+    return np.clip(x, int(low), int(high)).astype(np.int16)
+
+
+def wide_layer(params, head, channels):
+    bias = np.frombuffer(params, "<i8", channels, head)
+    multiplier, shift = (ints(params, channels, head + (8 + 4 * k) * channels) for k in range(2))
+    return bias, multiplier, shift, np.frombuffer(params, np.int8, -1, head + 16 * channels).astype(I64)
+
+
+def conv2d16(op, x, xt, yt):
+    p, (_, oh, ow, oc) = op["params"], yt["shape"]
+    bias, m, s, w = wide_layer(p, 48, oc)
+    window = ints(p, 10)
+    taps = int(window[0] * window[1]) * x.shape[3]
+    cells, _ = patches(x[0].astype(I64), window[:8], oh, ow, 0)
+    acc = cells.reshape(oh * ow, taps) @ w[:oc * taps].reshape(oc, taps).T + bias
+    return to_int16(rescale_wide(acc, m, s), window[8], window[9]).reshape(yt["shape"])
+
+
+def depthwise16(op, x, xt, yt):
+    p, (_, oh, ow, oc) = op["params"], yt["shape"]
+    bias, m, s, w = wide_layer(p, 48, oc)
+    window = ints(p, 10)
+    kh, kw = int(window[0]), int(window[1])
+    cells, _ = patches(x[0].astype(I64), window[:8], oh, ow, 0)
+    cells = np.repeat(cells, oc // x.shape[3], axis=-1)
+    acc = (cells * w[:kh * kw * oc].reshape(kh, kw, oc)).sum(axis=(2, 3)) + bias
+    return to_int16(rescale_wide(acc, m, s), window[8], window[9]).reshape(yt["shape"])
+
+
+def fully_connected16(op, x, xt, yt):
+    out = int(np.prod(yt["shape"]))
+    bias, m, s, w = wide_layer(op["params"], 16, out)
+    acc = w[:out * x.size].reshape(out, x.size) @ x.reshape(-1).astype(I64) + bias
+    return to_int16(rescale_wide(acc, m, s), *ints(op["params"], 2)).reshape(yt["shape"])
+
+
+def max_pool16(op, x, xt, yt):
+    p = ints(op["params"], 10)
+    cells, _ = patches(x[0].astype(I64), p[:8], yt["shape"][1], yt["shape"][2], -32768)
+    return to_int16(cells.max(axis=(2, 3)), p[8], p[9]).reshape(yt["shape"])
+
+
+def average_pool16(op, x, xt, yt):
+    p = ints(op["params"], 10)
+    cells, inside = patches(x[0].astype(I64), p[:8], yt["shape"][1], yt["shape"][2], 0)
+    count = np.broadcast_to(inside[..., None], cells.shape).sum(axis=(2, 3))
+    return to_int16(away(cells.sum(axis=(2, 3)), count), p[8], p[9]).reshape(yt["shape"])
+
+
+def mean16(op, x, xt, yt):
+    m, s = ints(op["params"], 2)
+    total = x[0].astype(I64).sum(axis=(0, 1))
+    return to_int16(away(rescale(total, m, s), x.shape[1] * x.shape[2])).reshape(yt["shape"])
+
+
+def add16(op, inputs, tensors, yt):
+    m1, m2, s1, s2, mo, so, low, high, subtract = ints(op["params"], 9)
+    a, b = (x.astype(I64) << 15 for x in inputs)
+    a, b = rescale(a, m1, s1), rescale(b.reshape(b.shape if b.size == a.size else -1), m2, s2)
+    return to_int16(rescale(a - b if subtract else a + b, mo, so), low, high)
+
+
+def mul16(op, inputs, tensors, yt):
+    m, s, low, high = ints(op["params"], 4)
+    a, b = (x.astype(I64) for x in inputs)
+    return to_int16(rescale(a * b.reshape(b.shape if b.size == a.size else -1), m, s), low, high)
+
+
+def requantise(op, x, xt, yt):
+    m, s, low, high = ints(op["params"], 4)
+    y = rescale(x.astype(I64) - xt["zero"], m, s) + yt["zero"]
+    return np.clip(y, low, high).astype(yt["type"]).reshape(yt["shape"])
+
+
+def on_curve(table, q):
+    """512 steps of 128 with a line between."""
+    at, part = np.divmod(q + 32768, 128)
+    return table[at] + ((np.diff(table)[at] * part + 64) >> 7)
+
+
+def curve(op, x, xt, yt):
+    table = np.frombuffer(op["params"], "<i2", 513).astype(I64)
+    return on_curve(table, x.astype(I64)).astype(np.int16).reshape(yt["shape"])
+
+
+# sigmoid(i / 24) * 65536 as TFLite tabulates it: to nearest, but for these entries, which are one larger.
+SIGMOID = np.minimum(np.round(65536 / (1 + np.exp(-np.arange(256) / 24))), 65535).astype(I64)
+SIGMOID[:255][[4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45,
+               46, 49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135]] += 1
+SIGMOID[255] = 65535
+
+
+def sigmoid16(op, x, xt, yt):
+    multiplier, shift, tanh = (int(v) for v in ints(op["params"], 3))
+    v = (x.astype(I64) * multiplier + (1 << shift >> 1)) >> shift
+    bits = 8 if tanh else 9
+    at, part = np.divmod(np.abs(v), 1 << bits)
+    line = (SIGMOID[np.minimum(at, 254)] << bits) + part * np.diff(SIGMOID)[np.minimum(at, 254)]
+    y = np.where(at >= 255, 0xFFFF << 8 if tanh else 0x7FFF << 10, line)
+    if tanh:
+        y = np.where(v >= 0, y - (1 << 23) + 128, (1 << 23) - y + 127) >> 8
+    else:
+        y = np.where(v >= 0, y + 512, (1 << 25) - y + 511) >> 10
+    return y.astype(np.int16).reshape(yt["shape"])
+
+
+def softmax16(op, x, xt, yt):
+    p = op["params"]
+    m, s = ints(p, 2)
+    exponential = np.frombuffer(p, "<i2", 513, 16).astype(I64)
+    reciprocal = np.frombuffer(p, "<i2", 513, 16 + 2 * 514).astype(I64)
+    rows = x.reshape(-1, x.shape[-1]).astype(I64)
+    out = []
+    for row in rows:
+        e = on_curve(exponential, np.clip(rescale(row - row.max(), m, s) + 32767, -32768, 32767))
+        total = int(e.sum())
+        bits = total.bit_length()  # total = 1.x * 2**(bits - 1)
+        one = ((total << (31 - bits)) + (1 << 13)) >> 14
+        scale = int(on_curve(reciprocal, np.array([min(max(one - 98304, -32768), 32767)]))[0])
+        out.append(np.clip((e * scale + (1 << (bits - 2))) >> (bits - 1), 0, 32767))
+    return np.array(out).astype(np.int16).reshape(yt["shape"])
+
+
+def quantise16(op, x, xt, yt):
+    with np.errstate(invalid="ignore", over="ignore"):
+        v = np.nan_to_num((x.astype(np.float32) / yt["scale"]).astype(np.float64), nan=0, posinf=1e9, neginf=-1e9)
+    return to_int16(np.sign(v) * np.floor(np.abs(np.clip(v, -1e9, 1e9)) + 0.5))
+
+
+WIDE = {70: quantise16, 72: requantise, 73: conv2d16, 74: depthwise16, 75: fully_connected16, 76: max_pool16,
+        77: average_pool16, 78: mean16, 81: curve, 82: sigmoid16, 83: softmax16}
+
+
 def run_operator(plan, op, values):
     inputs = [values[i] for i in op["inputs"]]
     tensors = [plan.tensors[i] for i in op["inputs"]]
@@ -226,7 +367,13 @@ def run_operator(plan, op, values):
     code = op["code"]
     if code in single:
         return single[code](op, x, xt, yt)
-    if code == 3:
+    if code in WIDE:
+        return WIDE[code](op, x, xt, yt)
+    if code == 79:
+        return add16(op, inputs, tensors, yt)
+    if code == 80:
+        return mul16(op, inputs, tensors, yt)
+    if code in (3, 71):
         return (x.astype(np.float32) - np.float32(xt["zero"])) * xt["scale"]
     if code == 17:
         return add(op, inputs, tensors, yt)

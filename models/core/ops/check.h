@@ -27,6 +27,10 @@ inline bool valid_zero_point(const Tensor& t) {
 inline bool int8_tensor(const Tensor& t) {
     return t.type == ElementType::int8 && valid_zero_point(t);
 }
+// int8, or int16 with zero point 0 (ops/int16.h).
+inline bool quantised_tensor(const Tensor& t) {
+    return int8_tensor(t) || (t.type == ElementType::int16 && t.zero_point == 0);
+}
 inline bool valid_clamp(const ClampParams& c) {
     return c.low >= -128 && c.low <= c.high && c.high <= 127;
 }
@@ -61,6 +65,14 @@ inline bool same_shape(const Tensor& a, const Tensor& b) {
 
 inline size_t last_dim(const Tensor& t) {
     return t.rank == 0 ? 1 : t.dim[t.rank - 1];
+}
+
+// The second input of two has the first one's shape, or is one row of its last dimension.
+inline bool broadcastable(const OperatorContext& c) {
+    const Tensor& a = *c.input[0];
+    const Tensor& b = *c.input[1];
+    if (!same_shape(a, *c.output) || a.elements() == 0) return false;
+    return same_shape(a, b) || (b.elements() == last_dim(a) && b.elements() != 0);
 }
 
 // The arrays behind the header of a convolution or fully connected layer.

@@ -7,13 +7,6 @@ namespace {
 // Head room of the common scale of an addition; 255 << 20 stays inside 32 bits.
 constexpr int32_t kAddBits = 20;
 
-bool broadcastable(const OperatorContext& c) {
-    const Tensor& a = *c.input[0];
-    const Tensor& b = *c.input[1];
-    if (!same_shape(a, *c.output) || a.elements() == 0) return false;
-    return same_shape(a, b) || (b.elements() == last_dim(a) && b.elements() != 0);
-}
-
 Code prepare_add(const OperatorContext& c) {
     const Code code = check_int8<AddParams>(c, 2);
     if (code != Code::ok) return code;

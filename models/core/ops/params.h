@@ -130,23 +130,23 @@ struct MulParams {
     ClampParams clamp;
 };
 
-// Axis 0 to 3; int8, inputs have the output's scale, or float32.
+// Axis 0 to 3; int8 or int16, inputs have the output's scale, or float32.
 struct ConcatParams {
     int32_t axis;
     int32_t reserved[3];
 };
 
-// Cells added before each dimension; filled with the input's zero point.
+// Cells added before each dimension; filled with the input's zero point. int8 or int16.
 struct PadParams {
     int32_t before[4];
 };
 
-// Output dimension d is input dimension axis[d]. int8 or float32.
+// Output dimension d is input dimension axis[d]. Any type.
 struct TransposeParams {
     int32_t axis[4];
 };
 
-// The part of the input that begins at `begin` and has the output's size. int8.
+// The part of the input that begins at `begin` and has the output's size. int8 or int16.
 struct SliceParams {
     int32_t begin[4];
 };
@@ -203,8 +203,8 @@ extern const Operator kConcat;
 extern const Operator kLookupTable;
 extern const Operator kTranspose;
 extern const Operator kSlice;
-// ops/argmax.cpp: int8, up to 128 of them -> int8 [1, 1] of scale 1 and zero point 0: the index of the
-// largest, of equal ones the first. No params.
+// ops/argmax.cpp: int8 or int16, up to 128 of them -> int8 [1, 1] of scale 1 and zero point 0: the index of
+// the largest, of equal ones the first. No params.
 extern const Operator kArgmax;
 
 }  // namespace lockstep::model

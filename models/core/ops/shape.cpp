@@ -20,13 +20,23 @@ void eval_reshape(const OperatorContext& c) {
 }
 namespace {
 
+// One input, of the output's type, rank and scale.
+template <typename T>
+Code check_part(const OperatorContext& c) {
+    if (c.input_count != 1 || c.params.size() < sizeof(T)) return Code::invalid;
+    const Tensor& x = *c.input[0];
+    const Tensor& y = *c.output;
+    return quantised_tensor(x) && x.type == y.type && x.rank == y.rank && same_quantisation(x, y)
+               ? Code::ok
+               : Code::invalid;
+}
+
 // PadParams: before[4] cells of the input's zero point; those after follow from the output's size.
 Code prepare_pad(const OperatorContext& c) {
-    const Code code = check_int8<PadParams>(c, 1);
+    const Code code = check_part<PadParams>(c);
     if (code != Code::ok) return code;
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
-    if (x.rank != y.rank || !same_quantisation(x, y)) return Code::invalid;
     for (int d = 0; d < 4; ++d) {
         const int32_t before = header<PadParams>(c).before[d];
         if (before < 0 || before + int64_t(x.dim[d]) > y.dim[d]) return Code::out_of_range;
@@ -39,25 +49,25 @@ void eval_pad(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
     const int32_t* before = header<PadParams>(c).before;
-    memset(y.data, uint8_t(int8_t(x.zero_point)), y.bytes());
-    const int8_t* in = i8(&x);
+    memset(y.data, uint8_t(int8_t(x.zero_point)), y.bytes());  // int16's is 0
+    const size_t each = element_bytes(x.type), row_bytes = x.dim[3] * each;
+    const auto* in = static_cast<const uint8_t*>(x.data);
     for (size_t a = 0; a < x.dim[0]; ++a)
         for (size_t b = 0; b < x.dim[1]; ++b)
-            for (size_t e = 0; e < x.dim[2]; ++e, in += x.dim[3]) {
+            for (size_t e = 0; e < x.dim[2]; ++e, in += row_bytes) {
                 const size_t row = ((a + size_t(before[0])) * y.dim[1] + b + size_t(before[1])) * y.dim[2];
                 const size_t at = (row + e + size_t(before[2])) * y.dim[3] + size_t(before[3]);
-                memcpy(i8_out(&y) + at, in, x.dim[3]);
+                memcpy(static_cast<uint8_t*>(y.data) + at * each, in, row_bytes);
             }
 }
 namespace {
 
 // SliceParams: begin[4]; the end follows from the output's size.
 Code prepare_slice(const OperatorContext& c) {
-    const Code code = check_int8<SliceParams>(c, 1);
+    const Code code = check_part<SliceParams>(c);
     if (code != Code::ok) return code;
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
-    if (x.rank != y.rank || !same_quantisation(x, y)) return Code::invalid;
     for (int d = 0; d < 4; ++d) {
         const int32_t begin = header<SliceParams>(c).begin[d];
         if (begin < 0 || begin + int64_t(y.dim[d]) > x.dim[d]) return Code::out_of_range;
@@ -70,12 +80,15 @@ void eval_slice(const OperatorContext& c) {
     const Tensor& x = *c.input[0];
     const Tensor& y = *c.output;
     const int32_t* begin = header<SliceParams>(c).begin;
-    int8_t* out = i8_out(&y);
+    const size_t each = element_bytes(x.type), row_bytes = y.dim[3] * each;
+    const auto* in = static_cast<const uint8_t*>(x.data);
+    auto* out = static_cast<uint8_t*>(y.data);
     for (size_t a = 0; a < y.dim[0]; ++a)
         for (size_t b = 0; b < y.dim[1]; ++b)
-            for (size_t e = 0; e < y.dim[2]; ++e, out += y.dim[3]) {
+            for (size_t e = 0; e < y.dim[2]; ++e, out += row_bytes) {
                 const size_t row = ((a + size_t(begin[0])) * x.dim[1] + b + size_t(begin[1])) * x.dim[2];
-                memcpy(out, i8(&x) + (row + e + size_t(begin[2])) * x.dim[3] + size_t(begin[3]), y.dim[3]);
+                const size_t at = (row + e + size_t(begin[2])) * x.dim[3] + size_t(begin[3]);
+                memcpy(out, in + at * each, row_bytes);
             }
 }
 namespace {
@@ -87,7 +100,7 @@ Code prepare_concat(const OperatorContext& c) {
     const int32_t axis = header<ConcatParams>(c).axis;
     if (axis < 0 || axis > 3) return Code::out_of_range;
     const Tensor& y = *c.output;
-    if (!int8_tensor(y) && y.type != ElementType::float32) return Code::invalid;
+    if (!quantised_tensor(y) && y.type != ElementType::float32) return Code::invalid;
     size_t along = 0;
     for (uint8_t i = 0; i < c.input_count; ++i) {
         if (c.input[i] == nullptr) return Code::invalid;
