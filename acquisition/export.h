@@ -62,6 +62,7 @@ struct ImportOptions {
     std::string format;  // name of an ImportFormat, "" = found from the source
     std::string subject;
     std::string task;
+    double mains_hz = 0;  // 50 or 60; 0: what the file says, if it does
     std::map<std::string, std::string> values;
     Progress progress;
 

@@ -63,7 +63,7 @@ void SessionTables::load_header() {
     header.software = h5::read_text_attribute(root.get(), "software");
     header.git_commit = h5::read_text_attribute(root.get(), "git_commit");
     header.composite = h5::read_number<uint8_t>(root.get(), "composite", 0) != 0;
-    header.mains_hz = h5::read_number<double>(root.get(), "mains_hz", 50);
+    header.mains_hz = h5::read_number<double>(root.get(), "mains_hz", 0);
     duration = h5::read_number<double>(root.get(), "duration", 0);
     const Id general = h5::open_group(file.get(), "general");
     header.task = h5::read_text_attribute(general.get(), "task");

@@ -71,6 +71,7 @@ Result<std::unique_ptr<Recording>> Recording::start(Hub* hub, const RecordingOpt
     writer.header.git_commit = LOCKSTEP_COMMIT;
     writer.header.subject = options.subject;
     writer.header.task = options.task;
+    writer.header.mains_hz = options.mains_hz;
     writer.header.composite = options.composite;
     writer.header.settings = options.settings;
     for (const PlanPtr& plan : options.plans)

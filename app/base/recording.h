@@ -20,6 +20,7 @@ struct RecordingOptions {
     std::string path;  // NAME.h5; must not exist
     std::string subject;
     std::string task;
+    double mains_hz = 0;  // 50 or 60; 0 = nobody said
     bool composite = false;
     std::map<std::string, std::string> settings;
     std::vector<PlanPtr> plans;

@@ -136,6 +136,8 @@ void add_import(CLI::App& session, Chosen* chosen) {
                         names(storage::import_formats()) + "; found from the source when not given");
     command->add_option("--subject", a->options.subject, "Pseudonym");
     command->add_option("--task", a->options.task, "What was done");
+    command->add_option("--mains", a->options.mains_hz, "Mains frequency where it was made: 50 or 60 Hz")
+        ->check(CLI::IsMember({50, 60}));
     command->add_option("--set", a->settings, "NAME=VALUE, an option of the format; may be repeated");
     command->add_flag("--json", a->json, "One JSON object on standard output");
     command->footer("Formats:" + format_help(storage::import_formats()));

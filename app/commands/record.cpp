@@ -26,6 +26,7 @@ struct RecordOptions {
     std::vector<std::string> models;
     std::string subject;
     std::string task;
+    double mains_hz = 0;
     bool strict = false;
     bool json = false;
     bool composite = false;
@@ -219,6 +220,7 @@ int record(const RecordOptions& options) {
     file.path = *path;
     file.subject = subject;
     file.task = task;
+    file.mains_hz = options.mains_hz;
     file.composite = options.composite;
     file.plans = session.models();
     file.rotate_seconds = options.rotate_minutes * 60;
@@ -274,6 +276,8 @@ void add_record(CLI::App& root, Chosen* chosen) {
         ->allow_extra_args(false);
     command->add_option("--subject", o->subject, "Pseudonym of the person");
     command->add_option("--task", o->task, "What the person does");
+    command->add_option("--mains", o->mains_hz, "Mains frequency here: 50 or 60 Hz")
+        ->check(CLI::IsMember({50, 60}));
     command->add_option("--rotate-minutes", o->rotate_minutes, "A new file, NAME_part-N.h5, after so long")
         ->check(CLI::Range(0.01, 1e6))
         ->excludes(continued);

@@ -109,13 +109,14 @@ Status EdfReader::read_signals(size_t count) {
     const auto units = column(8);
     const auto physical_min = column(8), physical_max = column(8);
     const auto digital_min = column(8), digital_max = column(8);
-    column(80);
+    const auto filters = column(80);
     const auto samples = column(8);
     const double limit = bdf_ ? 8388608 : 32768;
     for (size_t i = 0; i < count; ++i) {
         EdfFileSignal s;
         s.label = labels[i];
         s.unit = units[i];
+        s.filters = filters[i];
         s.annotations = plus_ && s.label == (bdf_ ? "BDF Annotations" : "EDF Annotations");
         double number = 0;
         const std::string where = path_ + ": signal " + std::to_string(i + 1) + " (" + s.label + ")";

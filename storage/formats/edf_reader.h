@@ -15,6 +15,7 @@ namespace lockstep::storage {
 struct EdfFileSignal {
     std::string label;
     std::string unit;
+    std::string filters;  // "HP:0.1Hz LP:75Hz N:50Hz"
     double physical_min = 0;
     double physical_max = 0;
     double digital_min = 0;

@@ -109,6 +109,7 @@ Status ImportSink::begin(const std::string& board, int64_t start_utc_ns, std::ve
     writer.header.software = "lockstep import";
     writer.header.subject = options_.subject;
     writer.header.task = options_.task;
+    writer.header.mains_hz = options_.mains_hz;
     writer.header.settings["import.format"] = options_.format;
     for (const auto& [name, value] : options_.values)
         writer.header.settings["import." + name] = value;

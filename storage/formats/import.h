@@ -23,6 +23,10 @@ class ImportSink {
     // Once, before anything else. `start_utc_ns`: session time 0, 0 = unknown. `classes` may be empty.
     Status begin(const std::string& board, int64_t start_utc_ns, std::vector<StreamInfo> streams,
                  std::vector<LabelClass> classes = {});
+    // Before begin(): the file tells its mains frequency. What the user said goes first.
+    void mains(double hz) {
+        if (options_.mains_hz == 0) options_.mains_hz = hz;
+    }
     bool begun() const { return writer_ != nullptr; }
     // Samples [count][channels] of a stream; the first one at `time` seconds (>= 0). Written in blocks;
     // a stream's calls must be in time order. Counters follow from the calls: use gap() for lost samples.

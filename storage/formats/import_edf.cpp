@@ -151,6 +151,11 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
     std::vector<StreamInfo> streams;
     for (const Group& group : *groups)
         streams.push_back(group.info);
+    // A notch filter names the mains frequency: "N:50Hz".
+    for (const EdfFileSignal& signal : file.signals())
+        for (const int mains : {50, 60})
+            if (lower(signal.filters).find("n:" + std::to_string(mains)) != std::string::npos)
+                sink->mains(mains);
     // Names of people stay where they are: the subject is what the caller says.
     if (auto status =
             sink->begin(file.bdf() ? "BDF file" : "EDF file", file.start_utc_ns(), std::move(streams));

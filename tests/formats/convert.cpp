@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
         options.subject = take("subject");
         options.task = take("task");
         options.format = take("format");
+        options.mains_hz = std::atof(take("mains").c_str());
         options.values = values;
         const auto done = storage::import_session(plain[1], plain[2], options);
         if (!done) std::fprintf(stderr, "%s\n", done.error().message().c_str());

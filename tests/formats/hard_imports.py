@@ -1,5 +1,7 @@
 """Imports of what recordings have in real life: interruptions, triggers, dates, notes, clocks - of files written here
 byte by byte as their formats are specified, and compared with MNE where it reads them."""
+import glob
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +16,7 @@ sys.path.insert(0, os.path.join(os.environ["LOCKSTEP_SOURCE"], "storage", "pytho
 import lockstep  # noqa: E402
 
 
-def edf(path, signals, onsets=None, seconds=1.0, bdf=False, notes=(), kind=None, declared=None):
+def edf(path, signals, onsets=None, seconds=1.0, bdf=False, notes=(), kind=None, declared=None, filters=""):
     """signals: (label, unit, physical range, digital range, [record, sample] digits); onsets: of the records, for the
     + forms; notes: (record, onset, duration, text)."""
     count = len(signals[0][4])
@@ -41,7 +43,7 @@ def edf(path, signals, onsets=None, seconds=1.0, bdf=False, notes=(), kind=None,
     head += column([r[0] for r in rows], 16) + column([""] * len(rows), 80) + column([r[1] for r in rows], 8)
     for field, side in ((2, 0), (2, 1), (3, 0), (3, 1)):
         head += column([r[field][side] for r in rows], 8)
-    head += column([""] * len(rows), 80) + column([len(r[4][0]) for r in rows], 8) + column([""] * len(rows), 32)
+    head += column([filters] * len(rows), 80) + column([len(r[4][0]) for r in rows], 8) + column([""] * len(rows), 32)
     with open(path, "wb") as file:
         file.write(head)
         for record in range(count):
@@ -234,6 +236,94 @@ class Triggers(Case):
         label, = session.labels
         self.assertEqual((label["class"], label["note"]), ("user note", "coffee, no sugar"))
         self.assertAlmostEqual(label["start"], (5000 - 1000) / 1000 + 1 / 15, delta=0.1)
+
+
+class Mains(Case):
+    """Nobody is told of a mains frequency that nobody told."""
+
+    def sidecar(self, session):
+        folder = self.at(f"bids{self.made}")
+        subprocess.run([CONVERT, "export", "bids", folder, self.at(f"session{self.made}.h5")], check=True, capture_output=True)
+        with open(glob.glob(folder + "/**/*_eeg.json", recursive=True)[0]) as file:
+            return json.load(file)["PowerLineFrequency"]
+
+    def test_only_what_was_said(self):
+        signal = ("EEG Cz", "uV", (-100, 100), (-100, 100), [[1] * 250])
+        for filters, told, expected in (("", {}, None), ("HP:0.1Hz LP:75Hz N:60Hz", {}, 60), ("", {"mains": 50}, 50),
+                                        ("N:60Hz", {"mains": 50}, 50)):
+            edf(self.at("m.edf"), [signal], filters=filters)
+            session = self.imported(self.at("m.edf"), **told)
+            self.assertEqual(session.mains_hz, expected)
+            self.assertEqual(session["eeg"].to_mne().info["line_freq"], expected)
+            self.assertEqual(self.sidecar(session), expected or "n/a")
+
+
+class Dates(Case):
+    """ISO 8601 in the time column; START is 2024-05-01T10:00:00.25Z."""
+    START = 1714557600250000000
+
+    def table(self, line_of, rows=500, name="d.csv", head="timestamp,a\n"):
+        return self.text(name, head + "".join(line_of(i) for i in range(rows)))
+
+    def stamp(self, ns, zone="Z", digits=9, between="T", hours=0):
+        ns += self.START + hours * 3600 * 10 ** 9
+        text = np.datetime_as_string(np.datetime64(ns, "ns")).replace("T", between)
+        return text[:20 + digits] + zone
+
+    def test_forms(self):
+        forms = [dict(), dict(zone="+02:00", hours=2), dict(zone="-0330", hours=-3.5), dict(digits=3), dict(digits=6, zone=""),
+                 dict(between=" ", zone="+00")]
+        for form in forms:
+            form = {**form, "hours": form.get("hours", 0)}
+            hours = form.pop("hours")
+            def line(i):
+                return f"{self.stamp(int(i * 4e6 + hours * 3.6e12), **form)},{i}\n"
+            with self.subTest(first=line(0)):
+                session = self.imported(self.table(line))
+                stream, = session.streams.values()
+                self.assertEqual((stream.rate, session.start_utc_ns), (250, self.START))
+                np.testing.assert_array_equal(stream.counts[:, 0], np.arange(500))
+                self.assertEqual(stream.channels, ["a"])
+
+    def test_gaps_between_dates(self):
+        # One sample, then a minute and a half.
+        kept = [i for i in range(1000) if i != 300]
+        session = self.imported(self.text("g.csv", "when,a\n" + "".join(
+            f"{self.stamp((i + (9000 if i >= 600 else 0)) * 10 ** 7)},{i}\n" for i in kept)))
+        stream, = session.streams.values()
+        self.assertEqual(stream.rate, 100)
+        self.assertEqual([(int(g["row"]), int(g["missing"])) for g in stream.gaps], [(300, 1), (599, 9000)])
+        np.testing.assert_allclose(stream.times(), [(i + (9000 if i >= 600 else 0)) / 100 for i in kept], atol=1e-4)
+
+    def test_epoch_numbers(self):
+        for unit in (1, 10 ** 3, 10 ** 6):
+            name = {1: "s", 10 ** 3: "ms", 10 ** 6: "us"}[unit]
+            session = self.imported(self.table(lambda i: f"{(self.START + i * 10 ** 7) * unit / 1e9:.6f},{i}\n"))
+            stream, = session.streams.values()
+            self.assertEqual((stream.rate, session.start_utc_ns // 1000), (100, self.START // 1000), name)
+
+    def test_jitter_is_no_gap(self):
+        rng = np.random.default_rng(3)
+        late = rng.integers(0, 15 * 10 ** 6, 2000)
+        session = self.imported(self.table(lambda i: f"{self.stamp(i * 10 ** 7 + int(late[i]))},{i}\n", rows=2000))
+        stream, = session.streams.values()
+        self.assertEqual(len(stream.gaps), 0)
+        self.assertAlmostEqual(stream.rate, 100, 1)
+        self.assertLess(np.abs(stream.times() - stream.times()[0] - np.arange(2000) / 100).max(), 0.03)
+
+    def test_bad_input_names_its_line(self):
+        def with_row(at, text):
+            return lambda i: text + "\n" if i == at else f"{self.stamp(i * 10 ** 7)},{i}\n"
+        for text, words in (("12.5,7", "no date"), (self.stamp(0, "") + ",7", "no time zone"), (",7", "missing"),
+                            (self.stamp(-10 ** 9) + ",7", "goes back by"), ("2024-02-30T00:00:00Z,7", "no date"),
+                            ("2024-05-01T25:00:00Z,7", "no date")):
+            message = self.refused(self.table(with_row(200, text)))
+            self.assertIn(words, message)
+            self.assertIn("line 202", message)  # the head is line 1
+        message = self.refused(self.table(lambda i: f"{i / 100},{i}\n" if i != 50 else f"{self.stamp(0)},3\n"))
+        self.assertIn("no number", message)
+        self.assertIn("line 52", message)
+        self.assertIn("no dates", self.refused(self.table(lambda i: f"10:00:{i % 60},{i}\n")))
 
 
 if __name__ == "__main__":

@@ -213,6 +213,14 @@ TEST_F(Hostile, CsvWithUnitsAndDecimalCommas) {
     attack(table, ".csv");
 }
 
+TEST_F(Hostile, CsvWithDates) {
+    std::string table = "time,a,b\n";
+    for (int i = 0; i < 12; ++i)
+        table += "2024-05-01T10:00:0" + std::to_string(i / 10) + "." + std::to_string(i % 10) + "+02:00," +
+                 std::to_string(i) + ",0.5\n";
+    attack(table, ".csv");
+}
+
 TEST_F(Hostile, Arff) {
     const fs::path path = folder_ / "x.arff";
     const std::string bytes = bytes_of("eeg_eye_state/EEG_Eye_State.arff", 2000);

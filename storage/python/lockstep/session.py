@@ -128,6 +128,7 @@ class Stream:
                 channels.append(())
             filled = at + count
         raw = mne.io.RawArray(data, mne.create_info(self.channels, self.rate, kind), verbose="error")
+        raw.info["line_freq"] = self.session.mains_hz
         if self.session.start_utc_ns and len(self.runs):
             start = self.session.start_utc_ns // 1000 + int(round(float(self.runs["time"][0]) * 1e6))
             raw.set_meas_date((start // 10 ** 6, start % 10 ** 6))
@@ -158,6 +159,7 @@ class Session:
             self.state = text(self.file.attrs["state"])
             self.start_utc_ns = int(self.file.attrs["start_utc_ns"])
             self.duration = float(self.file.attrs.get("duration", 0))
+            self.mains_hz = float(self.file.attrs.get("mains_hz", 0)) or None  # 50, 60; None: nobody said
             self.subject = text(self.file["general/subject"].attrs.get("id", ""))
             groups = self.file["acquisition"]
             found = [Stream(self, text(g.attrs["name"]), g) for g in groups.values()]
