@@ -43,7 +43,7 @@ Result<uint16_t> add_network(const Graph& g, uint16_t x, const std::vector<uint1
 }  // namespace
 
 Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit, const std::string& provenance,
-                                      Target target, const std::vector<std::string>& classes) {
+                                      Target target, const std::vector<std::string>& classes, uint32_t span) {
     const Value& in = g.values[g.input];
     const size_t n = in.elements();
     const auto last = size_t(in.shape.back());
@@ -53,6 +53,7 @@ Result<std::vector<uint8_t>> raw_plan(const Graph& g, const std::string& unit, c
     PlanInput input;
     input.kind = "raw";
     input.window = input.hop = uint32_t(n / channels);
+    input.span = span;
     for (size_t c = 0; c < channels; ++c)
         input.channels.push_back({"x" + std::to_string(c), unit});
     const uint16_t x = plan.add_input(input);

@@ -30,7 +30,8 @@ size_t argmax(const float* v, size_t n) {
 }
 
 // The network part of a plan, past filters and normalisation, against the float graph.
-Status judge(const Graph& g, const std::vector<uint8_t>& raw, const Windows& windows, ConvertReport* report) {
+Status judge(const Graph& g, const std::vector<uint8_t>& raw, const Windows& windows, ConvertReport* report,
+             std::vector<float>* int8_scores) {
     const auto plan = plan_from_bytes(raw);
     if (!plan) return tl::make_unexpected(plan.error());
     const auto got = score(*plan, windows);
@@ -44,6 +45,20 @@ Status judge(const Graph& g, const std::vector<uint8_t>& raw, const Windows& win
         for (size_t i = 0; i < scores; ++i)
             report->largest_error = std::max(report->largest_error, std::fabs(x[i] - y[i]));
     }
+    *int8_scores = got->values;
+    return {};
+}
+
+// Whether going by hops changes a bit of the scores.
+Status count_same(const std::vector<uint8_t>& raw, const Windows& windows, const std::vector<float>& wanted,
+                  ConvertReport* report) {
+    const auto plan = plan_from_bytes(raw);
+    if (!plan) return tl::make_unexpected(plan.error());
+    const auto got = score(*plan, windows);
+    if (!got) return tl::make_unexpected(got.error());
+    for (size_t w = 0; w < windows.size(); ++w)
+        report->same_scores +=
+            memcmp(&got->values[w * got->scores], &wanted[w * got->scores], got->scores * sizeof(float)) == 0;
     return {};
 }
 
@@ -97,6 +112,27 @@ Result<std::vector<uint8_t>> convert_onnx_classical(const ConvertRequest& reques
     return convert_classical(request, {json->begin(), json->end()});
 }
 
+tl::unexpected<Error> no_streaming(const ConvertRequest& request) {
+    return fail(ErrorKind::usage, "only a network on a stream goes by hops", request.source,
+                "give --preprocessing, which says window and hop, or leave out --streaming");
+}
+
+// The network by hops, and the way to it; what the streams give is then a hop.
+Status go_by_hops(const ConvertRequest& request, Graph* graph, Preprocessing* way, ConvertReport* report) {
+    PreprocessingInput& in = way->inputs[0];
+    if (way->inputs.size() != 1 || in.resample || !in.features.empty())
+        return fail(ErrorKind::usage, "resampling, features and several streams need whole windows",
+                    request.preprocessing, "leave out --streaming");
+    report->streaming.emplace();
+    auto streamed = stream_by_hop(*graph, int32_t(in.stream.hop), &*report->streaming);
+    if (!streamed) return tl::make_unexpected(streamed.error());
+    *graph = std::move(*streamed);
+    in.stream.span = in.stream.window;
+    in.stream.window = in.stream.hop;
+    in.dims[2] = uint16_t(in.stream.hop);
+    return {};
+}
+
 std::string provenance_of(const ConvertRequest& request, const Graph& g, const ConvertReport& report,
                           const WindowSet* windows) {
     nlohmann::json j = {{"source", std::filesystem::path(request.source).filename().string()},
@@ -123,6 +159,9 @@ std::string provenance_of(const ConvertRequest& request, const Graph& g, const C
     for (const model::AppliedRewrite& r : report.rewrites)
         names.insert(r.name);
     if (!names.empty()) j["rewrites"] = names;
+    if (report.streaming)
+        j["streaming"] = {{"window", report.streaming->window},
+                          {"macs_of_window", report.streaming->macs_before}};
     if (request.prune > 0)
         j["pruning"] = {{"fraction", request.prune}, {"macs_before", report.pruning.macs_before}};
     return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -248,10 +287,23 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
     if (const Status s = quantise(&*graph, windows, request.quantiser); !s)
         return tl::make_unexpected(s.error());
 
+    std::vector<float> scores;
     if (!windows.empty()) {
         const auto raw = raw_plan(*graph, "float32", "{}", target);
         if (!raw) return tl::make_unexpected(raw.error());
-        if (const Status s = judge(*graph, *raw, windows, report); !s) return tl::make_unexpected(s.error());
+        if (const Status s = judge(*graph, *raw, windows, report, &scores); !s)
+            return tl::make_unexpected(s.error());
+    }
+    if (request.streaming) {
+        if (const Status s = go_by_hops(request, &*graph, &*way, report); !s)
+            return tl::make_unexpected(s.error());
+        if (!windows.empty()) {
+            const auto raw =
+                raw_plan(*graph, "float32", "{}", target, {}, uint32_t(report->streaming->window));
+            if (!raw) return tl::make_unexpected(raw.error());
+            if (const Status s = count_same(*raw, windows, scores, report); !s)
+                return tl::make_unexpected(s.error());
+        }
     }
     report->macs = multiply_accumulates(*graph);
     const std::string provenance = provenance_of(request, *graph, *report, *set ? &**set : nullptr);
@@ -264,11 +316,17 @@ Result<std::vector<uint8_t>> convert_tflite(const ConvertRequest& request, const
     auto graph = model::import_tflite(Bytes(file.data(), file.size()), request.source);
     if (!graph) return tl::make_unexpected(graph.error());
     graph->name = request.name.empty() ? std::filesystem::path(request.source).stem().string() : request.name;
+    Result<Preprocessing> way;
+    if (!request.preprocessing.empty()) {
+        way = read_preprocessing(request.preprocessing);
+        if (!way) return tl::make_unexpected(way.error());
+        if (request.streaming)
+            if (const Status s = go_by_hops(request, &*graph, &*way, report); !s)
+                return tl::make_unexpected(s.error());
+    }
     report->macs = multiply_accumulates(*graph);
     const std::string provenance = provenance_of(request, *graph, *report, nullptr);
     if (request.preprocessing.empty()) return raw_plan(*graph, "int8", provenance, target, request.classes);
-    const auto way = read_preprocessing(request.preprocessing);
-    if (!way) return tl::make_unexpected(way.error());
     return stream_plan(*graph, *way, provenance, target);
 }
 
@@ -319,6 +377,9 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     if (request.prune > 0 &&
         (is_operator(*file) || is_classical(*file) || is_tflite(*file) || model::is_onnx_classical(whole)))
         return no_pruning(request);
+    if (request.streaming && (request.preprocessing.empty() || is_operator(*file) || is_classical(*file) ||
+                              model::is_onnx_classical(whole)))
+        return no_streaming(request);
     if (is_operator(*file)) return convert_operator(request, *file);
     auto bytes = is_classical(*file)               ? convert_classical(request, *file)
                  : is_tflite(*file)                ? convert_tflite(request, *file, *target, report)

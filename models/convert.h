@@ -6,6 +6,7 @@
 // Any thread; the files are untrusted.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "models/pruning.h"
 #include "models/quantiser.h"
 #include "models/rewrites.h"
+#include "models/streaming.h"
 #include "models/windows.h"
 
 namespace lockstep {
@@ -30,6 +32,7 @@ struct ConvertRequest {
     model::QuantiserOptions quantiser;
     std::set<std::string> without;  // names of rewrites
     double prune = 0;               // share of the channels that go (models/pruning.h); float networks only
+    bool streaming = false;         // by hops (models/streaming.h); with preprocessing, which says the hop
     std::string tool;               // for the provenance, "lockstep 0.1.0"
     // Whose kernels the weights are laid out for: "any", or one of known_targets(). Bits do not depend on it.
     std::string target = "any";
@@ -42,6 +45,8 @@ struct ConvertReport {
     uint64_t macs = 0;
     std::vector<model::AppliedRewrite> rewrites;
     model::PruningReport pruning;  // its fraction is 0 when none was asked for
+    std::optional<model::StreamingReport> streaming;
+    size_t same_scores = 0;  // calibration windows whose scores have the same bits by hops
 };
 
 const std::vector<std::string>& known_targets();

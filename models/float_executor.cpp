@@ -222,6 +222,16 @@ void eval(const Graph& g, const Node& n, const std::vector<Data>& values, Data* 
         case NodeKind::argmax:
             (*y)[0] = float(std::max_element(x.begin(), x.end()) - x.begin());
             break;
+        case NodeKind::ring: {  // after none: zeros before the new rows
+            const Shape from = padded_shape(in), to = padded_shape(out);
+            const auto axis = size_t(n.axes[0]);
+            every_cell(from, [&](const int32_t* c) {
+                int32_t at[4] = {c[0], c[1], c[2], c[3]};
+                at[axis] += to[axis] - from[axis];
+                (*y)[flat(to, at)] = x[flat(from, c)];
+            });
+            break;
+        }
         case NodeKind::unary:
             std::transform(x.begin(), x.end(), y->begin(), n.function);
             return;

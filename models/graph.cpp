@@ -138,6 +138,13 @@ Status check_node(const Graph& g, const Node& n) {
         }
         if (along != whole[size_t(n.axes[0])]) return wrong(n, "parts do not add up");
     }
+    if (n.kind == NodeKind::ring) {
+        const Shape a = padded_shape(in), b = padded_shape(out);
+        if (n.axes.size() != 1 || n.axes[0] < 0 || n.axes[0] > 3) return wrong(n, "axis out of range");
+        for (size_t d = 0; d < 4; ++d)
+            if (int32_t(d) == n.axes[0] ? b[d] <= a[d] : b[d] != a[d])
+                return wrong(n, "keeps no rows, or changes another dimension");
+    }
     if (n.kind == NodeKind::unary && !n.function) return wrong(n, "has no function");
     return n.has_weights() ? check_weights(g, n) : Status{};
 }
@@ -204,6 +211,8 @@ const char* node_kind_name(NodeKind kind) {
             return "argmax";
         case NodeKind::unary:
             return "lookup_table";
+        case NodeKind::ring:
+            return "ring";
     }
     return "";
 }

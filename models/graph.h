@@ -48,6 +48,7 @@ enum class NodeKind {
     gru,     // over the time of a signal [1, 1, time, inputs]
     lstm,
     unary,  // any function of one number: an int8 table in the plan
+    ring,   // rows of earlier windows before this one's (models/streaming.h)
 };
 
 const char* node_kind_name(NodeKind kind);
@@ -62,13 +63,14 @@ struct Node {
     float low = -std::numeric_limits<float>::infinity();  // a folded ReLU or clip
     float high = std::numeric_limits<float>::infinity();
     float beta = 1;                        // softmax
-    std::vector<int32_t> axes;             // transpose: 4; concat: 1, counted in 4 dimensions
+    std::vector<int32_t> axes;             // transpose: 4; concat, ring: 1, counted in 4 dimensions
     std::vector<int32_t> before;           // pad, slice: 4
     bool reverse = false;                  // gru, lstm: from the last step to the first
     bool last_only = false;                // gru, lstm: the output is the state after the last step
     bool reset_first = false;              // gru: ONNX's linear_before_reset = 0
     std::function<float(float)> function;  // unary
     bool clip = false;                     // unary: the function only clamps to low..high
+    uint32_t windows = 1;                  // ring: RingParams::windows
 
     // conv2d [oc][kh][kw][ic], depthwise [kh][kw][oc], fully_connected [out][in]; bias [oc]. gru, lstm
     // (always real): W [gates * hidden][inputs], then R [gates * hidden][hidden]; bias of W, then of R.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "models/core/ops/recurrent.h"
+#include "models/core/ops/ring.h"
 
 namespace lockstep::model {
 namespace {
@@ -109,6 +110,7 @@ struct Emitted {
     uint16_t code = 0;
     std::vector<uint8_t> params;
     uint32_t scratch = 0;
+    uint16_t keeps = 0;
 };
 
 // The weights of a fully connected layer or a convolution in the target's order; rows when that is not
@@ -303,6 +305,16 @@ Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
         case NodeKind::gru:
         case NodeKind::lstm:
             return emit_recurrent(g, n);
+        case NodeKind::ring: {
+            const auto axis = size_t(n.axes[0]);
+            e.code = kOpRing;
+            e.params = params_of(
+                RingParams{n.windows, uint32_t(axis),
+                           uint32_t(padded_shape(out.shape)[axis] - padded_shape(in.shape)[axis]), 0});
+            e.scratch = kRingScratchBytes;
+            e.keeps = kRing.keeps;
+            return e;
+        }
         case NodeKind::unary:
             e.code = kOpLookupTable;
             e.params = params_of(lookup_params(g, n));
@@ -354,7 +366,7 @@ Result<uint16_t> emit_network(const Graph& g, uint16_t input, PlanBuilder* plan,
         tensor[n.output] =
             plan->add_tensor(ElementType::int8, plan_dims(out.shape), out.scale, out.zero_point);
         plan->add_operator(e->code, std::move(inputs), tensor[n.output], std::move(e->params), n.name,
-                           StageKind::layer, e->scratch);
+                           StageKind::layer, e->scratch, e->keeps);
     }
     return tensor[g.output];
 }

@@ -93,9 +93,9 @@ uint16_t PlanBuilder::add_tensor(ElementType type, const std::vector<uint16_t>& 
 
 void PlanBuilder::add_operator(uint16_t code, std::vector<uint16_t> inputs, uint16_t output,
                                std::vector<uint8_t> params, std::string stage_name, StageKind kind,
-                               uint32_t scratch_bytes, bool keeps_scratch) {
+                               uint32_t scratch_bytes, uint16_t keeps) {
     operators_.push_back({code, std::move(inputs), output, std::move(params), std::move(stage_name), kind,
-                          scratch_bytes, keeps_scratch});
+                          scratch_bytes, keeps});
 }
 
 void PlanBuilder::set_scores(std::vector<std::string> names, std::vector<std::string> units,
@@ -111,15 +111,20 @@ PlanBuilder::Placement PlanBuilder::place() const {
         needs[t].bytes = tensors_[t].bytes();
     for (size_t i = 0; i < operators_.size(); ++i) {
         const int now = int(i);
-        const bool keeps = operators_[i].keeps_scratch;
-        needs[tensors_.size() + i] = {operators_[i].scratch_bytes, keeps ? 0 : now,
-                                      keeps ? int(operators_.size()) : now, 0};
+        const bool keeps = operators_[i].keeps != 0;
+        const int end = int(operators_.size());
+        needs[tensors_.size() + i] = {operators_[i].scratch_bytes, keeps ? 0 : now, keeps ? end : now, 0};
         for (const uint16_t t : operators_[i].inputs)
             needs[t].last = now;
         ArenaNeed& out = needs[operators_[i].output];
         out.first = now;
         out.last = now;
     }
+    for (const OperatorEntry& op : operators_)
+        if ((op.keeps & kOperatorKeepsOutput) != 0) {
+            needs[op.output].first = 0;
+            needs[op.output].last = int(operators_.size());
+        }
     Placement p;
     p.bytes = place_in_arena(needs);
     for (size_t t = 0; t < tensors_.size(); ++t)
@@ -135,7 +140,7 @@ Result<std::vector<uint8_t>> PlanBuilder::finish() const {
         return tl::make_unexpected(misfit("every score needs a name and a unit"));
     for (const PlanInput& in : inputs_)
         if (in.window == 0 || in.window > 65535 || in.channels.empty() ||
-            in.channels.size() > kMaxInputChannels)
+            in.channels.size() > kMaxInputChannels || in.span > 65535)
             return tl::make_unexpected(misfit("an input has 1 to 65535 samples of 1 to 256 channels"));
     for (const OperatorEntry& op : operators_) {
         if (op.inputs.empty() || op.inputs.size() > kMaxOperatorInputs)
@@ -172,6 +177,7 @@ Result<std::vector<uint8_t>> PlanBuilder::finish() const {
         r.rate_num = in.rate_num;
         r.rate_den = in.rate_den;
         r.window = in.window;
+        r.span = uint16_t(in.span);
         r.hop = in.hop;
         r.warmup = in.warmup;
         r.reset_period = in.reset_period;
@@ -227,7 +233,7 @@ Result<std::vector<uint8_t>> PlanBuilder::finish() const {
         r.stage_kind = uint8_t(op.kind);
         std::copy(op.inputs.begin(), op.inputs.end(), r.input);
         r.output = op.output;
-        r.flags = op.keeps_scratch ? kOperatorKeeps : 0;
+        r.flags = op.keeps;
         r.stage_name = stage_names[i];
         r.params = header.data.offset + params_at[i];
         r.params_bytes = uint32_t(op.params.size());

@@ -32,6 +32,7 @@ struct PlanInput {
     uint32_t rate_den = 1;
     std::vector<PlanChannel> channels;
     uint32_t window = 0;
+    uint32_t span = 0;                           // with rings (core/ops/ring.h): what they make of it; else 0
     uint32_t hop = 0;                            // input 0 only
     uint32_t warmup = 0;                         // W
     uint32_t reset_period = 0;                   // K
@@ -49,7 +50,7 @@ class PlanBuilder {
     // Operators run in the order they are added; each output is written once.
     void add_operator(uint16_t code, std::vector<uint16_t> inputs, uint16_t output,
                       std::vector<uint8_t> params, std::string stage_name, model::StageKind kind,
-                      uint32_t scratch_bytes = 0, bool keeps_scratch = false);
+                      uint32_t scratch_bytes = 0, uint16_t keeps = 0);  // keeps: Operator::keeps
     void set_scores(std::vector<std::string> names, std::vector<std::string> units, bool is_classifier);
     void set_provenance(std::string json) { provenance_ = std::move(json); }
 
@@ -72,7 +73,7 @@ class PlanBuilder {
         std::string stage_name;
         model::StageKind kind = model::StageKind::layer;
         uint32_t scratch_bytes = 0;
-        bool keeps_scratch = false;
+        uint16_t keeps = 0;
     };
     struct Placement {
         std::vector<uint32_t> tensor;   // arena offset of each tensor

@@ -65,7 +65,7 @@ void add_post(const std::vector<PostStage>& stages, uint16_t scores, const std::
     for (const PostStage& stage : stages) {
         const uint16_t out = plan->add_tensor(model::ElementType::float32, dims);
         plan->add_operator(stage.code, {scores}, out, stage.params, stage.name, model::StageKind::output,
-                           model::history_bytes(stage.windows, elements), true);
+                           model::history_bytes(stage.windows, elements), model::kOperatorKeeps);
         scores = out;
     }
 }

@@ -36,12 +36,22 @@ class Engine {
     }
     const std::string& path() const { return plan_->path; }
 
-    const model::Tensor& input() const { return engine_.input(0); }
+    // How many one result takes.
+    size_t values() const {
+        const model::InputSpec in = plan_->plan.input(0);
+        return size_t(in.span) * in.channels;
+    }
 
-    std::vector<StageTensor> run() {
+    // The stages of a window that nothing comes before; where the plan goes by hops, those of its last one.
+    std::vector<StageTensor> run(const float* values) {
+        const model::Tensor& in = engine_.input(0);
+        const size_t step = in.elements();
         stages_.clear();
         engine_.forget();
-        engine_.run(&Engine::sink, this);
+        for (size_t at = step; at <= this->values(); at += step) {
+            memcpy(in.data, values + at - step, in.bytes());
+            engine_.run(at == this->values() ? &Engine::sink : nullptr, this);
+        }
         return std::move(stages_);
     }
 
@@ -56,9 +66,9 @@ class Engine {
         s.kind = info.kind;
         s.type = t.type;
         const auto h = model::load_record<model::PlanHeader>(plan.blob(), 0);
-        s.over_windows = model::load_record<model::OperatorRecord>(
-                             plan.blob(), h.operators.offset + index * sizeof(model::OperatorRecord))
-                             .flags != 0;
+        const auto op = model::load_record<model::OperatorRecord>(
+            plan.blob(), h.operators.offset + index * sizeof(model::OperatorRecord));
+        s.over_windows = op.flags != 0 && StageKind(op.stage_kind) == StageKind::output;
         s.dims.assign(t.dim, t.dim + t.rank);
         const auto* bytes = static_cast<const uint8_t*>(t.data);
         s.bytes.assign(bytes, bytes + t.bytes());
@@ -100,11 +110,10 @@ model::ElementType raw_type(const model::Plan& plan) {
 Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs) {
     Engine engine;
     if (const Status s = engine.bind_one_input(plan); !s) return tl::make_unexpected(s.error());
-    const model::Tensor& in = engine.input();
     const bool int8 = raw_type(plan->plan) == ElementType::int8;
     const auto quant = quantised_input(plan->plan);
     if (int8 && !quant) return fail(ErrorKind::usage, "the plan does not quantise its input", plan->path);
-    const size_t n = in.elements(), step = n * (int8 ? 1 : 4);
+    const size_t n = engine.values(), step = n * (int8 ? 1 : 4);
     if (inputs.empty() || inputs.size() % step != 0)
         return fail(ErrorKind::usage,
                     "the input has " + std::to_string(inputs.size()) + " bytes, not a multiple of " +
@@ -112,15 +121,15 @@ Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint
                     plan->path,
                     std::string("give ") + std::to_string(n) + (int8 ? " int8" : " float32") + " values");
     std::vector<uint8_t> out;
+    std::vector<float> x(n);
     for (size_t at = 0; at < inputs.size(); at += step) {
-        auto* x = static_cast<float*>(in.data);
         if (int8)
             // Exact: the quantiser's division gives q - zero point back.
             for (size_t i = 0; i < n; ++i)
                 x[i] = float(int8_t(inputs[at + i]) - quant->zero_point) * quant->scale;
         else
-            memcpy(x, inputs.data() + at, step);
-        const std::vector<StageTensor> stages = engine.run();
+            memcpy(x.data(), inputs.data() + at, step);
+        const std::vector<StageTensor> stages = engine.run(x.data());
         const std::vector<uint8_t>& bytes = int8 ? network_output(stages).bytes : own_scores(stages).bytes;
         out.insert(out.end(), bytes.begin(), bytes.end());
     }
@@ -150,12 +159,10 @@ Result<std::unique_ptr<StageRunner>> StageRunner::make(const PlanPtr& plan) {
 }
 
 Result<std::vector<StageTensor>> StageRunner::run(const std::vector<float>& input) {
-    const model::Tensor& in = machine_->input();
-    if (input.size() != in.elements())
-        return fail(ErrorKind::usage, "the plan takes " + std::to_string(in.elements()) + " values",
+    if (input.size() != machine_->values())
+        return fail(ErrorKind::usage, "the plan takes " + std::to_string(machine_->values()) + " values",
                     machine_->path());
-    memcpy(in.data, input.data(), input.size() * sizeof(float));
-    return machine_->run();
+    return machine_->run(input.data());
 }
 
 Result<std::vector<StageTensor>> run_stages(const PlanPtr& plan, const std::vector<float>& input) {

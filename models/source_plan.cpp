@@ -12,6 +12,7 @@
 #include "models/core/ops/features.h"
 #include "models/core/ops/int16.h"
 #include "models/core/ops/recurrent.h"
+#include "models/core/ops/ring.h"
 #include "models/core/ops/windows.h"
 #include "models/core/plan_format.h"
 #include "models/run.h"
@@ -108,6 +109,8 @@ const char* eval_of(uint16_t code) {
             return "eval_smooth";
         case kOpMajority:
             return "eval_majority";
+        case kOpRing:
+            return "eval_ring";
         default:
             return nullptr;
     }
@@ -162,7 +165,8 @@ class Writer {
             ".h\"\n#include \"models/core/kernels/dsp_choice.h\"\n"
             "#include \"models/core/ops/params.h\"\n#include \"models/core/ops/recurrent.h\"\n"
             "#include \"models/core/ops/classical.h\"\n#include \"models/core/ops/features.h\"\n"
-            "#include \"models/core/ops/int16.h\"\n#include \"models/core/ops/windows.h\"\n\nnamespace "
+            "#include \"models/core/ops/int16.h\"\n#include \"models/core/ops/ring.h\"\n"
+            "#include \"models/core/ops/windows.h\"\n\nnamespace "
             "lockstep::" +
             name +
             " {\nnamespace {\n\nusing namespace model;\n#define PLAN_DATA "
@@ -219,6 +223,11 @@ class Writer {
             out.bytes = uint32_t(bytes(home_[op.output]));
             out.last = i;
         }
+        for (const OperatorRecord& op : operators_)
+            if ((op.flags & kOperatorKeepsOutput) != 0) {
+                needs[home_[op.output]].first = 0;
+                needs[home_[op.output]].last = last;
+            }
         needs[home_[input_]].bytes = uint32_t(bytes(input_));
         needs[home_[input_]].first = 0;
         needs[home_[output_]].last = last;

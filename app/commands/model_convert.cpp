@@ -49,6 +49,33 @@ void say_pruning(const model::PruningReport& p) {
         " bytes of weights; 'lockstep model evaluate --float' tells what it costs");
 }
 
+Json streaming_json(const ConvertReport& report) {
+    const model::StreamingReport& s = *report.streaming;
+    Json whole = Json::array();
+    for (const auto& stop : s.whole)
+        whole.push_back({{"node", stop.node}, {"why", stop.why}});
+    return {{"window", s.window},         {"hop", s.hop},
+            {"windows", s.windows},       {"macs_before", s.macs_before},
+            {"macs_after", s.macs_after}, {"same_scores", report.same_scores},
+            {"whole_windows", whole},     {"history_for_padding", s.history}};
+}
+
+void say_streaming(const ConvertReport& report) {
+    const model::StreamingReport& s = *report.streaming;
+    for (const auto& stop : s.whole)
+        say("\"" + stop.node + "\" and what follows it take whole windows: " + stop.why);
+    for (const std::string& node : s.history)
+        say("\"" + node + "\" sees earlier rows where a window had padding");
+    std::string text = "by hops of " + std::to_string(s.hop) + " of " + std::to_string(s.window) +
+                       " samples: " + std::to_string(s.macs_after) + " of " + std::to_string(s.macs_before) +
+                       " multiplications";
+    if (report.calibration_windows != 0)
+        text += "; " + std::to_string(report.same_scores) + " of " +
+                std::to_string(report.calibration_windows) +
+                " calibration windows have the same bits as by whole windows";
+    say(text);
+}
+
 int run(Request r) {
     if (r.list_rewrites) return list_rewrites(r.json);
     if (r.convert.source.empty() || r.output.empty())
@@ -77,8 +104,10 @@ int run(Request r) {
                     {"largest_error", report.largest_error},
                     {"rewrites", rewrites}};
         if (r.convert.prune > 0) out["pruning"] = pruning_json(report.pruning);
+        if (report.streaming) out["streaming"] = streaming_json(report);
         print_json(out);
     }
+    if (report.streaming) say_streaming(report);
     if (r.convert.prune > 0) say_pruning(report.pruning);
     std::string text = r.output + ": plan " + id.substr(0, 16) + ", " + std::to_string(bytes->size()) +
                        " bytes, " + std::to_string(report.macs) + " multiplications a window";
@@ -142,6 +171,8 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
     c->add_option("--prune", r->convert.prune,
                   "Share of each layer's channels that go, the weakest first; of a float network")
         ->check(CLI::Range(0.0, 0.95));
+    c->add_flag("--streaming", r->convert.streaming,
+                "Compute each hop's new samples only: layers keep what they need of earlier ones");
     c->add_flag("--list-rewrites", r->list_rewrites, "The rewrites of a float network, and end");
     c->add_flag("--force", r->force, "Replace an existing plan");
     c->add_flag("--json", r->json, "One JSON object on standard output");

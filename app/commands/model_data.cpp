@@ -55,6 +55,7 @@ class Cutter {
             segment_ = block.segment;
             history_.reset();
             window_ = 0;
+            kept_ = 0;
         }
         const BlockView view = block.view();
         if (!history_.accepts(view)) return;
@@ -73,9 +74,8 @@ class Cutter {
             for (; window_ * spec.hop + spec.window <= history_.next(); ++window_) {
                 const uint64_t at = window_ * spec.hop;
                 if (history_.judge(at, at + spec.window) != model::WindowState::result) continue;
-                values_.resize(size_t(spec.window) * spec.channels);
-                history_.copy_values(at, values_.data());
-                window(at, values_);
+                keep(at);
+                if (kept_ == spec.span) window(at + spec.window - spec.span, values_);
             }
         }
     }
@@ -91,6 +91,21 @@ class Cutter {
   private:
     static constexpr uint32_t kSlackMs = 1000;
 
+    // Appends the plan's window at `at` to what it makes one of, if they follow each other.
+    void keep(uint64_t at) {
+        const model::InputSpec& spec = history_.spec();
+        const size_t step = size_t(spec.window) * spec.channels, all = size_t(spec.span) * spec.channels;
+        if (at != next_) kept_ = 0;
+        next_ = at + spec.hop;
+        if (kept_ == spec.span) {
+            values_.erase(values_.begin(), values_.begin() + long(step));
+            kept_ -= spec.window;
+        }
+        values_.resize(all);
+        history_.copy_values(at, values_.data() + size_t(kept_) * spec.channels);
+        kept_ += spec.window;
+    }
+
     PlanPtr plan_;
     const SessionStream& stream_;
     std::vector<uint8_t> memory_;
@@ -99,6 +114,8 @@ class Cutter {
     model::History history_;
     int segment_ = -1;
     uint64_t window_ = 0;
+    uint32_t kept_ = 0;           // samples in values_
+    uint64_t next_ = UINT64_MAX;  // where the one after them begins
 };
 
 // The class whose labels cover most of [start, stop), when that is enough of it.
@@ -130,7 +147,7 @@ Result<WindowSet> cut(const std::string& path, const PlanPtr& plan) {
 
     WindowSet set;
     const model::InputSpec spec = plan->plan.input(0);
-    set.shape = {spec.window, spec.channels};
+    set.shape = {spec.span, spec.channels};
     set.time_first = set.filtered = true;
     set.part = "all";
     std::map<std::string, int32_t> classes;
@@ -140,7 +157,7 @@ Result<WindowSet> cut(const std::string& path, const PlanPtr& plan) {
         Cutter cutter(plan, stream);
         if (!cutter.bind()) continue;
         fits = true;
-        const double seconds = double(spec.window) / stream.info.rate();
+        const double seconds = double(spec.span) / stream.info.rate();
         const auto keep = [&](uint64_t first, const std::vector<float>& values) {
             full = full || set.values.size() + values.size() > kMaxValues;
             if (full) return;

@@ -34,6 +34,7 @@ int info(const std::string& path, bool json) {
         out["inputs"].push_back({{"kind", input.kind},
                                  {"rate", double(input.rate_num) / input.rate_den},
                                  {"window", input.window},
+                                 {"span", input.span},
                                  {"hop", input.hop},
                                  {"warmup", input.warmup},
                                  {"reset_period", input.reset_period},
@@ -50,10 +51,10 @@ int info(const std::string& path, bool json) {
     std::printf("%s: %s, %zu bytes, arena %zu bytes\n  plan %s\n", path.c_str(), plan.name(),
                 (*loaded)->bytes.size(), plan.arena_bytes(), (*loaded)->plan_id.c_str());
     for (const Json& input : out["inputs"])
-        std::printf("  input %s: %zu channels at %g Hz, window %u, hop %u\n",
+        std::printf("  input %s: %zu channels at %g Hz, window %u, hop %u%s\n",
                     input["kind"].get<std::string>().c_str(), input["channels"].size(),
-                    input["rate"].get<double>(), input["window"].get<unsigned>(),
-                    input["hop"].get<unsigned>());
+                    input["rate"].get<double>(), input["span"].get<unsigned>(), input["hop"].get<unsigned>(),
+                    input["span"] == input["window"] ? "" : ", streaming: each result takes one hop");
     for (size_t i = 0; i < plan.stages(); ++i)
         std::printf("  stage %2zu %-16s %s\n", i, kind_name(plan.stage(i).kind), plan.stage(i).name);
     for (size_t i = 0; i < plan.scores(); ++i)

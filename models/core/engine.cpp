@@ -85,7 +85,7 @@ Code Engine::bind(const Plan& plan, OperatorTable operators, MutableBytes memory
             load_record<OperatorRecord>(blob, h.operators.offset + i * sizeof(OperatorRecord));
         const Operator* op = find(operators, r.code);
         if (op == nullptr) return Code::unsupported;
-        if (op->keeps != (r.flags != 0)) return Code::invalid;
+        if (op->keeps != r.flags) return Code::invalid;
         OperatorContext c;
         c.input_count = r.inputs;
         for (size_t k = 0; k < r.inputs; ++k)
@@ -107,7 +107,7 @@ Code Engine::bind(const Plan& plan, OperatorTable operators, MutableBytes memory
 
 void Engine::forget() {
     for (size_t i = 0; i < operator_count_; ++i)
-        if (evaluate_[i]->keeps) memset(contexts_[i].scratch.data(), 0, contexts_[i].scratch.size());
+        if (evaluate_[i]->keeps != 0) memset(contexts_[i].scratch.data(), 0, contexts_[i].scratch.size());
 }
 
 void Engine::run(StageSink sink, void* user) {

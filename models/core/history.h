@@ -40,6 +40,8 @@ class History {
 
     // What a window [begin, end) is worth. REQUIRES: end <= next().
     WindowState judge(uint64_t begin, uint64_t end) const;
+    // Whether a discontinuity is just before the sample. REQUIRES: oldest() <= index < next().
+    bool restarts_at(uint64_t index) const { return (worth_[slot_of(index)] & kRestart) != 0; }
     // The first sample from max(from, oldest()) on that is stamped later than `time_us`; next() if none.
     uint64_t first_after(uint64_t time_us, uint64_t from) const;
 

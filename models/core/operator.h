@@ -1,6 +1,7 @@
 // The operator contract. Everything is checked once in prepare(); eval() then runs blind and cannot
 // fail. One file per operator in ops/, one line in ops.cpp. Operators see tensors in the arena and
-// their own parameters in the plan, nothing else. Only those of ops/windows.h keep state between windows.
+// their own parameters in the plan, nothing else. Only those of ops/windows.h and
+// ops/ring.h keep state between windows.
 #pragma once
 
 #include "dsp/base/code.h"
@@ -43,7 +44,9 @@ struct Operator {
     Code (*prepare)(const OperatorContext& context) = nullptr;
     // REQUIRES: prepare(context) was ok.
     void (*eval)(const OperatorContext& context) = nullptr;
-    bool keeps = false;  // its scratch keeps its bytes from window to window, zeros at first
+    // Its scratch keeps its bytes from window to window, zeros at first, or its output does as well: the
+    // flags that its record in a plan must have.
+    uint16_t keeps = 0;
 };
 
 using OperatorTable = Span<const Operator* const>;

@@ -5,6 +5,7 @@
 #include "models/core/ops/int16.h"
 #include "models/core/ops/params.h"
 #include "models/core/ops/recurrent.h"
+#include "models/core/ops/ring.h"
 #include "models/core/ops/windows.h"
 
 namespace lockstep::model {
@@ -41,6 +42,7 @@ const Operator* const kTable[] = {
     &kVectors,
     &kSmooth,
     &kMajority,
+    &kRing,
     &kQuantise16,
     &kDequantise16,
     &kRequantise,

@@ -123,6 +123,9 @@ class Check {
                 r.sections > kMaxSections || r.hop > kMaxPeriod || r.reset_period > kMaxPeriod)
                 return Code::out_of_range;
             if ((i == 0) != (r.hop != 0)) return Code::invalid;
+            if (r.span != 0 && (header_.inputs.count != 1 || r.hop != r.window || r.span <= r.window ||
+                                r.span % r.window != 0))
+                return Code::invalid;
             if (r.sections == 0 && (r.warmup != 0 || r.reset_period != 0)) return Code::invalid;
             if (r.sections != 0 && (r.reset_period == 0 || r.warmup > r.reset_period)) return Code::invalid;
             if (!within(r.first_channel, r.channels, 1, header_.channels.count) ||
@@ -161,16 +164,19 @@ class Check {
             if (r.output >= header_.tensors.count || written_[r.output]) return Code::invalid;
             written_[r.output] = true;
             first_[r.output] = last_[r.output] = uint16_t(i);
-            if (r.flags > kOperatorKeeps) return Code::invalid;
+            if (r.flags != 0 && r.flags != kOperatorKeeps &&
+                r.flags != (kOperatorKeeps | kOperatorKeepsOutput))
+                return Code::invalid;
             if (r.params % kPlanAlign != 0 || r.scratch % kPlanAlign != 0) return Code::invalid;
             if (r.params < header_.data.offset ||
                 !within(r.params - header_.data.offset, r.params_bytes, 1, header_.data.count) ||
                 !within(r.scratch, r.scratch_bytes, 1, header_.arena_bytes))
                 return Code::out_of_range;
             if (r.flags == 0) continue;
+            always_[r.output] = (r.flags & kOperatorKeepsOutput) != 0;
             if (r.params_bytes < sizeof(HistoryParams)) return Code::invalid;
             const uint32_t windows = load_record<HistoryParams>(blob_, r.params).windows;
-            if (windows < 1 || windows > kMaxHistory) return Code::out_of_range;
+            if (windows < 1 || windows > kMaxMemory + 1) return Code::out_of_range;
             memory_ += windows - 1;
         }
         return memory_ <= kMaxMemory ? Code::ok : Code::out_of_range;
@@ -195,7 +201,8 @@ class Check {
         for (size_t a = 0; a < header_.tensors.count; ++a) {
             if (!written_[a]) continue;
             for (size_t b = 0; b < a; ++b)
-                if (written_[b] && first_[a] <= last_[b] && first_[b] <= last_[a] &&
+                if (written_[b] &&
+                    (always_[a] || always_[b] || (first_[a] <= last_[b] && first_[b] <= last_[a])) &&
                     range_[a].meets(range_[b]))
                     return Code::invalid;
         }
@@ -203,7 +210,7 @@ class Check {
             const OperatorRecord r = record<OperatorRecord>(header_.operators, i);
             const Range scratch = {r.scratch, uint64_t(r.scratch) + r.scratch_bytes};
             for (size_t t = 0; t < header_.tensors.count; ++t)
-                if (written_[t] && (r.flags != 0 || (first_[t] <= i && i <= last_[t])) &&
+                if (written_[t] && (r.flags != 0 || always_[t] || (first_[t] <= i && i <= last_[t])) &&
                     scratch.meets(range_[t]))
                     return Code::invalid;
             for (size_t k = 0; r.flags != 0 && k < header_.operators.count; ++k) {
@@ -221,6 +228,7 @@ class Check {
     uint16_t first_[kMaxTensors] = {};  // operator that writes the tensor; 0 for inputs
     uint16_t last_[kMaxTensors] = {};   // last operator that reads it
     bool written_[kMaxTensors] = {};
+    bool always_[kMaxTensors] = {};  // keeps its bytes from window to window
     uint32_t memory_ = 0;
 };
 
@@ -287,6 +295,7 @@ InputSpec Plan::input(size_t i) const {
     spec.rate_den = r.rate_den;
     spec.channels = r.channels;
     spec.window = r.window;
+    spec.span = r.span != 0 ? r.span : r.window;
     spec.hop = r.hop;
     spec.warmup = r.warmup;
     spec.reset_period = r.reset_period;

@@ -17,10 +17,11 @@ struct InputSpec {
     const char* kind = "";  // stream kind, "imu"
     uint32_t rate_num = 0;  // Hz, exact; a stream of another rate does not fit
     uint32_t rate_den = 1;
-    uint16_t channels = 0;      // channel_name(input, c), channel_unit(input, c)
-    uint32_t window = 0;        // samples per window
-    uint32_t hop = 0;           // samples between windows; only input 0, the primary, has one
-    uint32_t warmup = 0;        // W: samples a filter needs after a reset before its output counts
+    uint16_t channels = 0;  // channel_name(input, c), channel_unit(input, c)
+    uint32_t window = 0;    // samples per window
+    uint32_t span = 0;      // samples that a result looks at: the window, or with those kept of earlier ones
+    uint32_t hop = 0;       // samples between windows; only input 0, the primary, has one
+    uint32_t warmup = 0;    // W: samples a filter needs after a reset before its output counts
     uint32_t reset_period = 0;  // K: filter states restart every K samples (runner.h); 0 = no filter
 };
 

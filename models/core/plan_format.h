@@ -70,9 +70,9 @@ struct InputRecord {
     uint16_t channels;
     uint16_t sections;  // biquads of every channel, applied in order; 0 = no filter
     uint32_t first_section;
-    uint16_t tensor;          // float32 [1, 1, window, channels]: receives the window
-    uint16_t flags;           // 0
-    uint32_t samples_stage;   // string, "imu.samples"
+    uint16_t tensor;         // float32 [1, 1, window, channels]: receives the window
+    uint16_t span;           // samples that rings make of the window (models/core/ops/ring.h); 0 = the window
+    uint32_t samples_stage;  // string, "imu.samples"
     uint32_t filtered_stage;  // string, "imu.filtered"; "" without sections
 };
 static_assert(sizeof(InputRecord) == 52, "padding");
@@ -97,7 +97,9 @@ struct TensorRecord {
 };
 static_assert(sizeof(TensorRecord) == 24, "padding");
 
+// What of an operator keeps its bytes from window to window: its scratch, or its output as well.
 constexpr uint16_t kOperatorKeeps = 1;
+constexpr uint16_t kOperatorKeepsOutput = 2;
 
 struct OperatorRecord {
     uint16_t code;
@@ -105,7 +107,7 @@ struct OperatorRecord {
     uint8_t stage_kind;   // StageKind
     uint16_t input[4];    // tensors
     uint16_t output;      // tensor
-    uint16_t flags;       // kOperatorKeeps: the scratch keeps its bytes from window to window
+    uint16_t flags;       // 0, kOperatorKeeps, or that and kOperatorKeepsOutput
     uint32_t stage_name;  // string
     uint32_t params;      // blob offset, 16-byte aligned, within data
     uint32_t params_bytes;

@@ -240,6 +240,7 @@ bool Runner::step(WindowState* state, WindowResult* out) {
     *state = primary.judge(s.start(), s.end());
     if (*state != WindowState::missing && !s.place_secondaries(state, out)) return false;
     const bool computed = *state == WindowState::result;
+    if (computed && primary.restarts_at(s.start())) s.warming = s.memory;  // nothing spans a discontinuity
     if (computed) s.compute(out);  // later windows may depend on it, whatever it is worth itself
     *state = s.settle(*state);
     if (*state == WindowState::result) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "models/core/plan.h"
+#include "models/core/plan_format.h"
 
 namespace lockstep::model {
 namespace {
@@ -96,7 +97,7 @@ void eval_majority(const OperatorContext& c) {
         out[e] = out[e] / float(h.count);
 }
 
-const Operator kSmooth = {kOpSmooth, "smooth", prepare_smooth, eval_smooth, true};
-const Operator kMajority = {kOpMajority, "majority", prepare_majority, eval_majority, true};
+const Operator kSmooth = {kOpSmooth, "smooth", prepare_smooth, eval_smooth, kOperatorKeeps};
+const Operator kMajority = {kOpMajority, "majority", prepare_majority, eval_majority, kOperatorKeeps};
 
 }  // namespace lockstep::model
