@@ -56,9 +56,12 @@ Status count_same(const std::vector<uint8_t>& raw, const Windows& windows, const
     if (!plan) return tl::make_unexpected(plan.error());
     const auto got = score(*plan, windows);
     if (!got) return tl::make_unexpected(got.error());
-    for (size_t w = 0; w < windows.size(); ++w)
-        report->same_scores +=
-            memcmp(&got->values[w * got->scores], &wanted[w * got->scores], got->scores * sizeof(float)) == 0;
+    const size_t n = got->scores;
+    for (size_t w = 0; w < windows.size(); ++w) {
+        const float *x = &got->values[w * n], *y = &wanted[w * n];
+        report->same_scores += memcmp(x, y, n * sizeof(float)) == 0;
+        report->same_by_hops += argmax(x, n) == argmax(y, n);
+    }
     return {};
 }
 
@@ -124,7 +127,7 @@ Status go_by_hops(const ConvertRequest& request, Graph* graph, Preprocessing* wa
         return fail(ErrorKind::usage, "resampling, features and several streams need whole windows",
                     request.preprocessing, "leave out --streaming");
     report->streaming.emplace();
-    auto streamed = stream_by_hop(*graph, int32_t(in.stream.hop), &*report->streaming);
+    auto streamed = stream_by_hop(*graph, int32_t(in.stream.hop), request.lag, &*report->streaming);
     if (!streamed) return tl::make_unexpected(streamed.error());
     *graph = std::move(*streamed);
     in.stream.span = in.stream.window;

@@ -33,6 +33,7 @@ struct ConvertRequest {
     std::set<std::string> without;  // names of rewrites
     double prune = 0;               // share of the channels that go (models/pruning.h); float networks only
     bool streaming = false;         // by hops (models/streaming.h); with preprocessing, which says the hop
+    bool lag = false;               // by hops: layers wait for the rows that follow
     std::string tool;               // for the provenance, "lockstep 0.1.0"
     // Whose kernels the weights are laid out for: "any", or one of known_targets(). Bits do not depend on it.
     std::string target = "any";
@@ -46,7 +47,9 @@ struct ConvertReport {
     std::vector<model::AppliedRewrite> rewrites;
     model::PruningReport pruning;  // its fraction is 0 when none was asked for
     std::optional<model::StreamingReport> streaming;
-    size_t same_scores = 0;  // calibration windows whose scores have the same bits by hops
+    // Calibration windows whose scores have the same bits by hops, and whose decisions are the same.
+    size_t same_scores = 0;
+    size_t same_by_hops = 0;
 };
 
 const std::vector<std::string>& known_targets();

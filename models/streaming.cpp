@@ -11,21 +11,23 @@ namespace {
 
 constexpr size_t kNone = SIZE_MAX;
 
-// How a value of the windows' network is there in the other one.
+// How a value of the windows' network is there in the other one: the rows [window - lag - rows, window -
+// lag).
 struct Flow {
     size_t value = kNone;  // in the new graph
-    bool by_hops = false;  // it holds the last `rows` of the window's `window` rows, else all of it
+    bool by_hops = false;  // else it holds all of the window
     size_t axis = 0;       // of time, in four dimensions
     int32_t window = 0;
     int32_t rows = 0;
+    int32_t lag = 0;
     int32_t step = 1;       // samples of the input that a row advances
     int64_t look_back = 0;  // samples before this hop that it depends on
 };
 
 class Streamer {
   public:
-    Streamer(const Graph& graph, int32_t hop, StreamingReport* report)
-        : old_(graph), hop_(hop), report_(report), flow_(graph.values.size()) {
+    Streamer(const Graph& graph, int32_t hop, bool lag, StreamingReport* report)
+        : old_(graph), hop_(hop), lag_(lag), report_(report), flow_(graph.values.size()) {
         new_.name = graph.name;
     }
 
@@ -46,7 +48,11 @@ class Streamer {
         report_->window = in.shape[2];
         report_->hop = hop_;
         report_->macs_before = multiply_accumulates(old_);
-        Flow input = {kNone, true, 2, in.shape[2], hop_, 1, 0};
+        Flow input;
+        input.by_hops = true;
+        input.axis = 2;
+        input.window = in.shape[2];
+        input.rows = hop_;
         input.value = new_.input = add(old_.input, input, "");
         flow_[old_.input] = input;
         for (const Node& n : old_.nodes)
@@ -54,12 +60,13 @@ class Streamer {
         new_.output = whole(old_.output);
         report_->macs_after = multiply_accumulates(new_);
         if (layers_by_hops_ == 0)
-            return fail(
-                ErrorKind::usage, "no layer of the network can go by hops",
-                report_->whole.empty() ? old_.name
-                                       : "\"" + report_->whole[0].node + "\": " + report_->whole[0].why,
-                "train it with layers that are padded before the first row or not at all, and strides "
-                "that divide the hop");
+            return fail(ErrorKind::usage, "no layer of the network can go by hops",
+                        report_->whole.empty()
+                            ? old_.name
+                            : "\"" + report_->whole[0].node + "\": " + report_->whole[0].why,
+                        "let padded layers wait for the rows that follow (--lag), or train it with layers "
+                        "that are padded before "
+                        "the first row or not at all; strides must divide the hop");
         report_->windows = uint32_t(looked_back_ + 1);
         if (looked_back_ > int64_t(kMaxMemory))
             return fail(ErrorKind::usage,
@@ -107,7 +114,22 @@ class Streamer {
     // The old value, all of it.
     size_t whole(size_t old) {
         const Flow& f = flow_[old];
-        return f.by_hops ? with_rows(old, f.window - f.rows) : f.value;
+        if (!f.by_hops) return f.value;
+        report_->lag = std::max(report_->lag, f.lag * f.step);
+        return with_rows(old, f.window - f.rows);
+    }
+
+    // As many rows of the old value as a hop has, `rows` earlier.
+    size_t delayed(size_t old, int32_t rows) {
+        if (rows == 0) return flow_[old].value;
+        Node n;
+        n.kind = NodeKind::slice;
+        n.name = old_.values[old].name + ":delayed";
+        n.inputs = {with_rows(old, rows)};
+        n.before = {0, 0, 0, 0};
+        n.output = add(old, flow_[old], ":delayed" + std::to_string(rows));
+        new_.nodes.push_back(n);
+        return n.output;
     }
 
     void emit(const Node& n, std::vector<size_t> inputs, const Flow& f) {
@@ -168,26 +190,29 @@ class Streamer {
             (high ? w.kernel_h - 1 : w.kernel_w - 1) * (high ? w.dilation_h : w.dilation_w) + 1;
         const int32_t stride = high ? w.stride_h : w.stride_w, before = high ? w.pad_top : w.pad_left;
         const int32_t out = padded_shape(old_.values[n.output].shape)[f.axis];
-        const int32_t padded = f.window + before;
-        if ((out - 1) * stride + kernel > padded)
-            return take_whole(n, "it is padded after the last row of its window");
+        const int32_t after = (out - 1) * stride + kernel - before - f.window;
         const bool pool = n.kind == NodeKind::max_pool || n.kind == NodeKind::average_pool;
-        if (before > 0 && pool) return take_whole(n, "a pool that is padded does not count what is outside");
+        if (pool && (before > 0 || after > 0))
+            return take_whole(n, "a pool that is padded does not count what is outside");
+        if (after > 0 && !lag_) return take_whole(n, "it is padded after the last row of its window");
         if (f.rows % stride != 0) return take_whole(n, "its stride does not divide the rows of a hop");
-        if (out != (padded - kernel) / stride + 1) return take_whole(n, "it leaves out rows");
-        // The window's last frame ends so many rows before it does.
-        const int32_t unused = gap(padded - kernel, stride);
+        // Frames stay where the window has them: the last that is complete ends `unused` rows before the
+        // newest.
+        const int32_t spare = f.window - f.lag + before - kernel, unused = gap(spare, stride);
         const int32_t rows = kernel - stride + unused;
         if (rows < 0) return take_whole(n, "its stride is longer than its kernel");
+        const int32_t lag = out - 1 - (spare - unused) / stride;
+        if (lag < 0) return take_whole(n, "it leaves out rows");
         if (f.rows / stride >= out) return take_whole(n, nullptr);
         Node streamed = n;
         (high ? streamed.window.pad_top : streamed.window.pad_left) = 0;
         const size_t input = with_rows(n.inputs[0], rows);
         f.look_back += int64_t(rows) * f.step;
         f.window = out;
+        f.lag = lag;
         f.rows /= stride;
         f.step *= stride;
-        if (before > 0) report_->history.push_back(n.name);
+        if (before > 0 || after > 0) report_->history.push_back(n.name);
         layers_by_hops_ += pool ? 0 : 1;
         emit(streamed, {input}, f);
     }
@@ -195,17 +220,27 @@ class Streamer {
     void take_several(const Node& n, Flow f) {
         if (n.kind == NodeKind::concat && size_t(n.axes[0]) == f.axis)
             return take_whole(n, "it joins rows of time");
-        std::vector<size_t> inputs;
+        // A row that every row of time is combined with.
+        const auto is_row = [&](size_t i) {
+            return !flow_[i].by_hops && n.kind != NodeKind::concat && f.axis != 3 &&
+                   old_.values[i].elements() != old_.values[n.inputs[0]].elements();
+        };
         for (const size_t i : n.inputs) {
             const Flow& other = flow_[i];
-            inputs.push_back(other.value);
-            // A row that every row of time is combined with.
-            const bool row = !other.by_hops && n.kind != NodeKind::concat &&
-                             old_.values[i].elements() != old_.values[n.inputs[0]].elements() && f.axis != 3;
-            if (row) continue;
+            if (is_row(i)) continue;
             if (!other.by_hops || other.axis != f.axis || other.window != f.window || other.rows != f.rows)
                 return take_whole(n, "what it joins does not keep one pace");
-            f.look_back = std::max(f.look_back, other.look_back);
+            f.lag = std::max(f.lag, other.lag);
+        }
+        std::vector<size_t> inputs;
+        for (const size_t i : n.inputs) {
+            if (is_row(i)) {
+                inputs.push_back(flow_[i].value);
+                continue;
+            }
+            const int32_t wait = f.lag - flow_[i].lag;
+            inputs.push_back(delayed(i, wait));
+            f.look_back = std::max(f.look_back, flow_[i].look_back + int64_t(wait) * f.step);
         }
         emit(n, std::move(inputs), f);
     }
@@ -236,24 +271,29 @@ class Streamer {
                     to = padded_shape(old_.values[n.output].shape);
         const int32_t before = n.before[f.axis];
         const int32_t after = slice ? from[f.axis] - before - to[f.axis] : to[f.axis] - before - from[f.axis];
-        if (!slice && after > 0) return take_whole(n, "it pads after the last row of its window");
+        if (!slice && after > 0 && !lag_) return take_whole(n, "it pads after the last row of its window");
         if (f.rows >= to[f.axis]) return take_whole(n, nullptr);
-        if (!slice && before > 0) report_->history.push_back(n.name);
-        Node part = n;
-        part.before[f.axis] = 0;
-        const size_t input = slice ? with_rows(n.inputs[0], after) : f.value;
-        if (slice) f.look_back += int64_t(after) * f.step;
+        if (!slice && (before > 0 || after > 0)) report_->history.push_back(n.name);
+        const int32_t wait = slice ? std::max(0, after - f.lag) : 0;
+        f.lag = slice ? std::max(0, f.lag - after) : f.lag + after;
         f.window = to[f.axis];
-        bool other = after > 0;
+        f.look_back += int64_t(wait) * f.step;
+        bool others = false;
         for (size_t d = 0; d < 4; ++d)
-            other = other || (d != f.axis && from[d] != to[d]);
-        if (other) return emit(part, {input}, f);
+            others = others || (d != f.axis && from[d] != to[d]);
+        const size_t input = delayed(n.inputs[0], wait);
+        if (others) {
+            Node part = n;
+            part.before[f.axis] = 0;
+            return emit(part, {input}, f);
+        }
         f.value = input;  // nothing is left to do
         flow_[n.output] = f;
     }
 
     const Graph& old_;
     const int32_t hop_;
+    const bool lag_;
     StreamingReport* report_;
     Graph new_;
     std::vector<Flow> flow_;  // of the old values
@@ -264,8 +304,8 @@ class Streamer {
 
 }  // namespace
 
-Result<Graph> stream_by_hop(const Graph& graph, int32_t hop, StreamingReport* report) {
-    return Streamer(graph, hop, report).run();
+Result<Graph> stream_by_hop(const Graph& graph, int32_t hop, bool lag, StreamingReport* report) {
+    return Streamer(graph, hop, lag, report).run();
 }
 
 }  // namespace lockstep::model

@@ -54,10 +54,16 @@ Json streaming_json(const ConvertReport& report) {
     Json whole = Json::array();
     for (const auto& stop : s.whole)
         whole.push_back({{"node", stop.node}, {"why", stop.why}});
-    return {{"window", s.window},         {"hop", s.hop},
-            {"windows", s.windows},       {"macs_before", s.macs_before},
-            {"macs_after", s.macs_after}, {"same_scores", report.same_scores},
-            {"whole_windows", whole},     {"history_for_padding", s.history}};
+    return {{"window", s.window},
+            {"hop", s.hop},
+            {"windows", s.windows},
+            {"lag", s.lag},
+            {"macs_before", s.macs_before},
+            {"macs_after", s.macs_after},
+            {"same_scores", report.same_scores},
+            {"same_decision", report.same_by_hops},
+            {"whole_windows", whole},
+            {"history_for_padding", s.history}};
 }
 
 void say_streaming(const ConvertReport& report) {
@@ -65,14 +71,16 @@ void say_streaming(const ConvertReport& report) {
     for (const auto& stop : s.whole)
         say("\"" + stop.node + "\" and what follows it take whole windows: " + stop.why);
     for (const std::string& node : s.history)
-        say("\"" + node + "\" sees earlier rows where a window had padding");
+        say("\"" + node + "\" sees the rows around a window where that had padding");
     std::string text = "by hops of " + std::to_string(s.hop) + " of " + std::to_string(s.window) +
                        " samples: " + std::to_string(s.macs_after) + " of " + std::to_string(s.macs_before) +
                        " multiplications";
+    if (s.lag != 0) text += "; results are " + std::to_string(s.lag) + " samples late";
+    const bool same = s.history.empty();
     if (report.calibration_windows != 0)
-        text += "; " + std::to_string(report.same_scores) + " of " +
-                std::to_string(report.calibration_windows) +
-                " calibration windows have the same bits as by whole windows";
+        text += "; " + std::to_string(same ? report.same_scores : report.same_by_hops) + " of " +
+                std::to_string(report.calibration_windows) + " calibration windows have the same " +
+                (same ? "bits" : "decision") + " as by whole windows";
     say(text);
 }
 
@@ -171,8 +179,13 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
     c->add_option("--prune", r->convert.prune,
                   "Share of each layer's channels that go, the weakest first; of a float network")
         ->check(CLI::Range(0.0, 0.95));
-    c->add_flag("--streaming", r->convert.streaming,
-                "Compute each hop's new samples only: layers keep what they need of earlier ones");
+    CLI::Option* streaming =
+        c->add_flag("--streaming", r->convert.streaming,
+                    "Compute each hop's new samples only: layers keep what they need of earlier ones");
+    c->add_flag(
+         "--lag", r->convert.lag,
+         "With --streaming: layers that are padded at both ends of a window wait for the rows that follow")
+        ->needs(streaming);
     c->add_flag("--list-rewrites", r->list_rewrites, "The rewrites of a float network, and end");
     c->add_flag("--force", r->force, "Replace an existing plan");
     c->add_flag("--json", r->json, "One JSON object on standard output");

@@ -115,11 +115,15 @@ class Streaming(People):
         self.assertEqual(len(report["streaming"]["history_for_padding"]), 2)
         self.assertGreater(report["streaming"]["windows"], WINDOW // HOP)
 
-    def test_what_cannot_go_by_hops_says_why(self):
+    def test_what_cannot_go_by_hops_says_why_or_waits(self):
         dataset = self.dataset()
         self.train(Around, dataset, "around", HOP)
         error = self.complaint("around", "--streaming")
         self.assertIn("padded after the last row", error)
+        self.assertIn("--lag", error)
+        streaming = self.convert("around", "around.lsplan", "--streaming", "--lag")["streaming"]
+        self.assertEqual((streaming["lag"], streaming["whole_windows"]), (2, []))
+        self.assertLess(streaming["macs_after"], streaming["macs_before"] / 8)
         self.train(Around, dataset, "around", 30)
         self.assertIn("no multiple of the hop", self.complaint("around", "--streaming"))
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/core/ops.h"
+#include "models/core/ops/ring.h"
 #include "models/core/runner.h"
 #include "models/plan_file.h"
 #include "models/plan_writer.h"
@@ -78,6 +79,29 @@ inline Result<std::vector<uint8_t>> chain_plan(const TestInput& t, const std::ve
         names.push_back("s" + std::to_string(i));
     b.set_scores(names, std::vector<std::string>(names.size(), "u"), false);
     b.set_provenance("{\"test\": true}");
+    return b.finish();
+}
+
+// A hop of 5 samples of 2 channels, quantised; a ring makes 20 of them.
+inline Result<std::vector<uint8_t>> ring_plan() {
+    PlanBuilder b("ring");
+    PlanInput in = plan_input({100, 2, 5, 5}, "imu");
+    in.span = 20;
+    const uint16_t x = b.add_input(in);
+    const uint16_t q = b.add_tensor(model::ElementType::int8, {1, 1, 5, 2}, 0.25f, -3);
+    const uint16_t longer = b.add_tensor(model::ElementType::int8, {1, 1, 20, 2}, 0.25f, -3);
+    const uint16_t y = b.add_tensor(model::ElementType::float32, {1, 1, 20, 2});
+    const model::RingParams p{4, 2, 15, 0};
+    std::vector<uint8_t> params(sizeof p);
+    memcpy(params.data(), &p, sizeof p);
+    b.add_operator(model::kOpQuantise, {x}, q, {}, "quantised", model::StageKind::quantised_input);
+    b.add_operator(model::kOpRing, {q}, longer, params, "earlier", model::StageKind::layer,
+                   model::kRingScratchBytes, model::kRing.keeps);
+    b.add_operator(model::kOpDequantise, {longer}, y, {}, "out", model::StageKind::output);
+    std::vector<std::string> names;
+    for (int i = 0; i < 40; ++i)
+        names.push_back("s" + std::to_string(i));
+    b.set_scores(names, std::vector<std::string>(names.size(), ""), false);
     return b.finish();
 }
 

@@ -272,6 +272,10 @@ TEST(PlanFuzz, DamagedPairs) {
     damage_and_run(*pair_plan(primary, secondary), 2);
 }
 
+TEST(PlanFuzz, DamagedRings) {
+    damage_and_run(*ring_plan(), 3);
+}
+
 TEST(PlanFile, SavesLoadsAndNeverOverwritesUnasked) {
     const auto folder = std::filesystem::temp_directory_path() / "lockstep_plan_file_test";
     std::filesystem::remove_all(folder);
