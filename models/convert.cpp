@@ -216,18 +216,24 @@ Status take_front(const Preprocessing& way, WindowSet* set) {
     return {};
 }
 
-// A network that takes [time, channels] as ONNX has it is kept the other way round here: turn the
-// stream's windows before it.
-void take_time_first(Graph* graph, const PreprocessingInput& in) {
+// A network that does not keep a signal as [1, 1, time, channels] gets it turned: one that takes
+// [time, channels] as ONNX has it, or an image of one colour, as networks for EEG often do.
+void take_signal(Graph* graph, const PreprocessingInput& in) {
     Graph& g = *graph;
     const Shape kept = g.values[g.input].shape;
     if (in.dims.size() != 4) return;
     const auto time = int32_t(in.dims[2]), channels = int32_t(in.dims[3]);
-    if (in.layout != "NTC" || kept != Shape{1, 1, channels, time}) return;
     model::Node turn;
+    if (in.layout == "NTC" && kept == Shape{1, 1, channels, time})
+        turn.axes = {0, 1, 3, 2};
+    else if (in.layout == "NTC" && kept == Shape{1, time, channels, 1})
+        turn.axes = {0, 2, 3, 1};
+    else if (in.layout == "NCT" && kept == Shape{1, channels, time, 1})
+        turn.axes = {0, 3, 2, 1};
+    else
+        return;
     turn.kind = model::NodeKind::transpose;
-    turn.name = "time-first";
-    turn.axes = {0, 1, 3, 2};
+    turn.name = "signal";
     turn.output = g.input;
     g.input = g.add_value(g.values[turn.output].name + ":stream", {1, 1, time, channels});
     turn.inputs = {g.input};
@@ -262,7 +268,7 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
     graph->name = !request.name.empty() ? request.name
                   : way                 ? way->model
                                         : std::filesystem::path(request.source).stem().string();
-    if (way) take_time_first(&*graph, way->inputs[0]);
+    if (way) take_signal(&*graph, way->inputs[0]);
     report->rewrites = simplify(&*graph, request.without);
     if (request.prune > 0) {
         for (const model::Node& n : graph->nodes)
@@ -323,6 +329,7 @@ Result<std::vector<uint8_t>> convert_tflite(const ConvertRequest& request, const
     if (!request.preprocessing.empty()) {
         way = read_preprocessing(request.preprocessing);
         if (!way) return tl::make_unexpected(way.error());
+        take_signal(&*graph, way->inputs[0]);
         if (request.streaming)
             if (const Status s = go_by_hops(request, &*graph, &*way, report); !s)
                 return tl::make_unexpected(s.error());

@@ -103,9 +103,10 @@ Result<Evaluation> evaluate(const EvaluateRequest& request) {
                     request.float_model, "give the .onnx file that was converted");
     Windows inputs = scored->network_input;
     const model::Shape kept = graph->values[graph->input].shape;
-    if (kept == model::Shape{1, 1, int32_t(order->channels), int32_t(order->cells)} &&
-        order->cells != order->channels) {
-        // The network takes [time, channels]; it keeps what ONNX calls channels last.
+    const auto channels = int32_t(order->channels), time = int32_t(order->cells);
+    if ((kept == model::Shape{1, 1, channels, time} || kept == model::Shape{1, channels, time, 1}) &&
+        time != channels) {
+        // The network takes [time, channels], which ONNX calls channels last, or an image of one colour.
         for (std::vector<float>& w : inputs) {
             std::vector<float> turned(w.size());
             for (size_t t = 0; t < order->cells; ++t)

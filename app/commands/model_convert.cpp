@@ -158,6 +158,13 @@ void add_calibration_options(CLI::App& c, ConvertRequest* request) {
     c.add_option("--clip", request->quantiser.clip,
                  "With percentile: share of the values at each end that may be clipped (0.0001)")
         ->check(CLI::Range(0.0, 0.4));
+    CLI::Option* streaming =
+        c.add_flag("--streaming", request->streaming,
+                   "Compute each hop's new samples only: layers keep what they need of earlier ones");
+    c.add_flag(
+         "--lag", request->lag,
+         "With --streaming: layers that are padded at both ends of a window wait for the rows that follow")
+        ->needs(streaming);
     c.add_flag("--bias-correction", request->quantiser.correct_bias,
                "Move biases by the mean error of the rounded weights");
 }
@@ -179,13 +186,6 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
     c->add_option("--prune", r->convert.prune,
                   "Share of each layer's channels that go, the weakest first; of a float network")
         ->check(CLI::Range(0.0, 0.95));
-    CLI::Option* streaming =
-        c->add_flag("--streaming", r->convert.streaming,
-                    "Compute each hop's new samples only: layers keep what they need of earlier ones");
-    c->add_flag(
-         "--lag", r->convert.lag,
-         "With --streaming: layers that are padded at both ends of a window wait for the rows that follow")
-        ->needs(streaming);
     c->add_flag("--list-rewrites", r->list_rewrites, "The rewrites of a float network, and end");
     c->add_flag("--force", r->force, "Replace an existing plan");
     c->add_flag("--json", r->json, "One JSON object on standard output");

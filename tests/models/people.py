@@ -81,7 +81,7 @@ class People(unittest.TestCase):
         start, stop, group = rows[-1]
         self.lockstep("label", "add", session, "--start", start, "--stop", stop, "--class", group, "--stream", "imu")
 
-    def train(self, network_of, dataset, name, hop):
+    def train(self, network_of, dataset, name, hop, as_image=False):
         """network_of(classes) trained on the subjects' windows: NAME.onnx and way.json; accuracy on the person left out."""
         with h5py.File(dataset) as f:
             x = torch.tensor(np.moveaxis(f["X"][:], 1, 2))
@@ -90,6 +90,9 @@ class People(unittest.TestCase):
             mean, std = f["normalization"]["mean"][:], f["normalization"]["std"][:]
             chosen = {k: torch.tensor(f["splits/subject"][k][:].astype(np.int64)) for k in ("train", "test")}
         x = (x - torch.tensor(mean)[:, None]) / torch.tensor(std)[:, None]
+        length = x.shape[2]
+        if as_image:
+            x = x[:, None]
         network = network_of(len(classes))
         optimiser = torch.optim.Adam(network.parameters(), 0.01)
         for _ in range(60):
@@ -101,7 +104,7 @@ class People(unittest.TestCase):
         way = {"schema": "lockstep-preprocessing", "version": 1, "model": name, "inputs": [{
             "tensor": "x", "shape": list(x[:1].shape), "layout": "NCT",
             "stream": {"kind": "imu", "rate_hz": RATE, "channels": [{"name": n, "unit": "counts"} for n in NAMES]},
-            "filter": None, "window": {"length": x.shape[2], "hop": hop},
+            "filter": None, "window": {"length": length, "hop": hop},
             "normalise": {"kind": "standardise", "mean": mean.tolist(), "std": std.tolist()}}],
             "outputs": [{"tensor": "logits", "kind": "logits", "classes": classes}]}
         with open(self.path("way.json"), "w", encoding="utf-8") as f:

@@ -44,6 +44,20 @@ class Causal(nn.Module):
         return self.head(x.mean(2))
 
 
+class Image(nn.Module):
+    """As networks for EEG often are: the channels are the rows of an image [1, 1, channels, time]."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.temporal = nn.Conv2d(1, 4, (1, 15), padding=(0, 7))
+        self.spatial = nn.Conv2d(4, 8, (6, 1), groups=4)
+        self.pool = nn.AvgPool2d((1, 5), (1, 5))
+        self.head = nn.Linear(8 * (WINDOW // 5), classes)
+
+    def forward(self, x):
+        return self.head(self.pool(torch.relu(self.spatial(self.temporal(x)))).flatten(1))
+
+
 class Around(nn.Module):
     """Padded at both ends: no row is done before the window is."""
 
@@ -126,6 +140,18 @@ class Streaming(People):
         self.assertLess(streaming["macs_after"], streaming["macs_before"] / 8)
         self.train(Around, dataset, "around", 30)
         self.assertIn("no multiple of the hop", self.complaint("around", "--streaming"))
+
+    def test_an_image_of_channels_and_time(self):
+        dataset = self.dataset()
+        self.train(Image, dataset, "image", HOP, as_image=True)
+        self.convert("image", "whole.lsplan")
+        judged = json.loads(self.lockstep("model", "evaluate", self.path("whole.lsplan"), "--data", dataset, "--float",
+                                          self.path("image.onnx"), "--json"))
+        for kind in ("int8", "float"):  # a wrong order of channels and time would guess
+            self.assertGreater(judged[kind]["accuracy"], 0.9, kind)
+        streaming = self.convert("image", "hops.lsplan", "--streaming", "--lag")["streaming"]
+        self.assertEqual(streaming["lag"], 10)  # 7 rows of padding, in whole steps of the pool
+        self.assertLess(streaming["macs_after"], streaming["macs_before"] / 4)
 
     def complaint(self, name, *more):
         error = self.lockstep_error("model", "convert", self.path(name + ".onnx"), "-o", self.path("x.lsplan"),

@@ -10,6 +10,14 @@ SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("LOCKSTEP_BUILD", os.path.join(SOURCE, "build"))
 
 
+ON_A_DISK = ["unshare", "-rm", "sh", "-c"]
+
+
+def small_disks():
+    """Whether this user may mount file systems for a program's own."""
+    return subprocess.run([*ON_A_DISK, "mount -t tmpfs tmpfs /mnt"], capture_output=True).returncode == 0
+
+
 class Display:
     def __init__(self, size="1400x900"):
         for tool in ("Xvfb", "xdotool"):
@@ -29,9 +37,10 @@ class Display:
 
 
 class Studio:
-    """The program in its own home; files it records by itself are in `folder`."""
+    """The program in its own home; files it records by itself are in `folder`. `disk`: that folder is a file system
+    of so many bytes, which nobody else sees (needs small_disks())."""
 
-    def __init__(self, display, *arguments, size="1400x900"):
+    def __init__(self, display, *arguments, size="1400x900", disk=0):
         self.home = tempfile.mkdtemp(prefix="lockstep-studio-")
         self.folder = os.path.join(self.home, "Documents", "Lockstep")
         self.log = open(os.path.join(self.home, "log"), "w+", encoding="utf-8")
@@ -39,10 +48,15 @@ class Studio:
                    XDG_CONFIG_HOME=os.path.join(self.home, "config"))
         env.setdefault("LOCKSTEP_FIRMWARE_DIR", os.path.join(SOURCE, "build", "firmware"))
         env.setdefault("LOCKSTEP_RESOURCES", os.path.join(SOURCE, "resources"))
-        os.makedirs(os.path.join(self.home, "Documents"))
+        os.makedirs(self.folder if disk else os.path.join(self.home, "Documents"))
         self.env = env
         program = os.path.join(BUILD, "bin", "lockstep-studio")
-        self.process = subprocess.Popen([program, *arguments, "--size", size], env=env, stderr=self.log)
+        words = [program, *arguments, "--size", size]
+        if disk:
+            words = [*ON_A_DISK, f'mount -t tmpfs -o size={disk} tmpfs "$0" && exec "$@"', self.folder, *words]
+        self.process = subprocess.Popen(words, env=env, stderr=self.log)
+        if disk:
+            self.folder = f"/proc/{self.process.pid}/root{self.folder}"  # where it is seen from here
         self.window = None
 
     def do(self, *words):

@@ -2,9 +2,11 @@
 read by h5py. The GUI's thread stands still for 5 s meanwhile, and the device is taken away at the end."""
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -12,7 +14,7 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from display import BUILD, SOURCE, Display, Studio  # noqa: E402
+from display import BUILD, SOURCE, Display, Studio, small_disks  # noqa: E402
 
 LOCKSTEP = os.path.join(BUILD, "bin", "lockstep")
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
@@ -130,6 +132,24 @@ class StudioLive(unittest.TestCase):
             stored = f["acquisition/eeg/data"][:].astype(np.int64)
         np.testing.assert_array_equal(stored, injected("eeg")[:len(stored)])
         self.assertGreater(len(stored), 100)
+
+    def test_a_full_disk_ends_the_recording_with_everything_in_it(self):
+        if not small_disks():
+            self.skipTest("this user cannot mount a small file system")
+        studio = Studio(self.display, "virtual:mps2-an386?speed=8&baud=921600", size="1280x800", disk=9 << 20)
+        self.addCleanup(studio.remove)
+        self.start(studio)
+        path = studio.wait(lambda: [f for f in studio.files(".h5") if not studio.files(".journal")],
+                           "end of the recording by itself", 90)[0]
+        with tempfile.TemporaryDirectory() as elsewhere:
+            copy = shutil.copy(path, elsewhere)
+            self.assertEqual(subprocess.run([LOCKSTEP, "session", "verify", copy], check=False).returncode, 0)
+            with h5py.File(copy) as f:
+                stored = f["acquisition/eeg/data"][:].astype(np.int64)
+        whole = injected("eeg")
+        np.testing.assert_array_equal(stored, np.resize(whole, stored.shape))  # the sensor repeats its recording
+        self.assertGreater(len(stored), 250 * 20)
+        self.assertEqual(studio.end(), 0, studio.words())
 
 
 if __name__ == "__main__":
