@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "storage/h5.h"
@@ -160,10 +163,46 @@ class Walk {
     std::set<haddr_t> seen_;
 };
 
+// Why a file is none, in words that help; what HDF5 says of it is left for what is not named here.
+void explain(const std::string& path) {
+    const auto told = [&](const char* what, const std::string& remedy) {
+        throw Failure(Error{ErrorKind::usage, what, path, remedy});
+    };
+    std::error_code code;
+    if (std::filesystem::is_directory(path, code)) told("is a folder, no session", "name the file in it");
+    errno = 0;
+    std::ifstream file(path, std::ios::binary);
+    char head[8] = {};
+    if (!file.is_open()) {
+        if (errno == EACCES) told("may not be read by you", "ask its owner for the right to read it");
+        return;
+    }
+    file.read(head, sizeof head);
+    if (file.gcount() == 0) told("is empty", "copy it once more, or: lockstep session repair " + path);
+    if (std::memcmp(head, "\x89HDF\r\n\x1a\n", sizeof head) != 0)
+        told("is no session and no HDF5 file",
+             "another tool's recording becomes a session with: lockstep session import");
+}
+
 }  // namespace
 
 Id open_file(const std::string& path) {
-    return Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), "cannot open it as HDF5", path);
+    const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file < 0) explain(path);
+    try {
+        return Id(file, "cannot open it as HDF5", path);
+    } catch (Failure& failure) {
+        Error& error = failure.error;
+        error.kind = ErrorKind::usage;
+        if (error.what.find("truncated file") != std::string::npos) {
+            error.what = "is cut off: not all of the file is there";
+            error.remedy = "copy it once more";
+        } else if (error.what.find(std::strerror(EAGAIN)) != std::string::npos) {
+            error.what = "another program is writing it";
+            error.remedy = "finish the recording first";
+        }
+        throw;
+    }
 }
 
 int descriptor(hid_t file) {

@@ -115,6 +115,8 @@ class Reader : public SessionReader {
 
 Result<std::unique_ptr<SessionReader>> open_session(const std::string& path) {
     if (!exists(path)) {
+        if (exists(journal_path(path)) && !FileLock::take(journal_path(path)))
+            return fail(ErrorKind::usage, "is being recorded just now", path, "finish the recording first");
         if (exists(journal_path(path)))
             return fail(ErrorKind::usage, "the recording was cut short; only its journal is there", path,
                         "run: lockstep session repair " + path);

@@ -7,9 +7,9 @@ constexpr char kStyle[] = R"(
 :root{--bg:#fbfbfa;--panel:#fff;--text:#1d2125;--dim:#68717a;--line:#e3e5e8;--good:#23844f;--bad:#c3332d}
 @media(prefers-color-scheme:dark){:root{--bg:#14171a;--panel:#1c2024;--text:#e6e9ec;--dim:#98a2ac;--line:#2d3339;--good:#4fc487;--bad:#f0736c}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--text);font:15px/1.5 system-ui,"Segoe UI","DejaVu Sans",sans-serif}
-main{max-width:1040px;margin:0 auto;padding:32px 24px 64px}h1{font-size:24px;margin:0 0 2px}h2{font-size:16px;margin:36px 0 10px}
+main{max-width:1120px;margin:0 auto;padding:32px 24px 64px}h1{font-size:24px;margin:0 0 2px}h2{font-size:16px;margin:36px 0 10px}
 .dim{color:var(--dim)}.panel{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:14px 16px;overflow-x:auto}
-.badge{display:inline-block;padding:2px 12px;border-radius:12px;color:#fff;font-weight:600;font-size:14px;margin-left:10px}.good{background:var(--good)}.bad{background:var(--bad)}
+.badge{display:inline-block;padding:2px 12px;border-radius:12px;color:#fff;font-weight:600;vertical-align:3px;font-size:14px;margin-left:10px}.good{background:var(--good)}.bad{background:var(--bad)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-top:20px}
 .card{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:12px 16px}.card b{display:block;font-size:22px;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th{font-weight:600;text-align:right;color:var(--dim);border-bottom:1px solid var(--line);padding:4px 10px}
@@ -51,10 +51,11 @@ std::string html_table(const std::vector<std::string>& head,
     return out + "</table></div>\n";
 }
 
-std::string html_page(const std::string& title, const std::string& body) {
+std::string html_page(const std::string& title, const std::string& body, const std::string& style) {
     return "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
-           "content=\"width=device-width,initial-scale=1\"><title>" +
-           html_escape(title) + "</title><style>" + kStyle + "</style></head><body><main>" + body +
+           "content=\"width=device-width,initial-scale=1\"><meta name=color-scheme content=\"light "
+           "dark\"><title>" +
+           html_escape(title) + "</title><style>" + kStyle + style + "</style></head><body><main>" + body +
            "</main></body></html>\n";
 }
 

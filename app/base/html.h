@@ -10,6 +10,7 @@ std::string html_escape(const std::string& text);
 // Cells are text; the columns named in `left` are aligned left.
 std::string html_table(const std::vector<std::string>& head,
                        const std::vector<std::vector<std::string>>& rows, size_t left = 1);
-std::string html_page(const std::string& title, const std::string& body);
+// `style`: what the body needs beside the style of every page.
+std::string html_page(const std::string& title, const std::string& body, const std::string& style = {});
 
 }  // namespace lockstep::app

@@ -20,22 +20,14 @@ constexpr int kLane = 34;         // px, one channel
 constexpr int kMaxChannels = 16;  // drawn per stream
 constexpr size_t kMaxRows = 200;  // of windows that are not the same
 
+// Beside the page's own style: what the pictures need.
 constexpr char kStyle[] = R"(
-:root{--bg:#fbfbfa;--panel:#fff;--text:#1d2125;--dim:#68717a;--line:#e3e5e8;--trace:#2563a8;--good:#23844f;--bad:#c3332d;--warn:#b7791f;--calm:#b6bcc4;--label:#7a5cc2}
-@media(prefers-color-scheme:dark){:root{--bg:#14171a;--panel:#1c2024;--text:#e6e9ec;--dim:#98a2ac;--line:#2d3339;--trace:#6db1f2;--good:#4fc487;--bad:#f0736c;--warn:#e0ae55;--calm:#4a525a;--label:#b39cf0}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--text);font:15px/1.5 system-ui,"Segoe UI","DejaVu Sans",sans-serif}
-main{max-width:1120px;margin:0 auto;padding:32px 24px 64px}h1{font-size:24px;margin:0 0 2px}h2{font-size:16px;margin:36px 0 10px}
-.dim{color:var(--dim)}.panel{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:14px 16px;overflow-x:auto}
-.badge{display:inline-block;padding:2px 12px;border-radius:12px;color:#fff;font-weight:600;vertical-align:3px;font-size:14px;margin-left:10px}
-.good{background:var(--good)}.bad{background:var(--bad)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-top:20px}
-.card{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:12px 16px}.card b{display:block;font-size:22px;font-variant-numeric:tabular-nums}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th{font-weight:600;text-align:right;color:var(--dim);border-bottom:1px solid var(--line);padding:4px 10px}
-td{text-align:right;padding:4px 10px;border-bottom:1px solid var(--line)}tr:last-child td{border-bottom:0}td.l,th.l{text-align:left}td.w{white-space:pre-wrap;overflow-wrap:anywhere}
+:root{--trace:#2563a8;--warn:#b7791f;--calm:#b6bcc4;--label:#7a5cc2}
+@media(prefers-color-scheme:dark){:root{--trace:#6db1f2;--warn:#e0ae55;--calm:#4a525a;--label:#b39cf0}}
+td.w{white-space:pre-wrap}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:10px}.t{fill:var(--trace);stroke:var(--trace);stroke-width:.6;stroke-linejoin:round}
 .tick{stroke:var(--line);stroke-width:1}.lab{fill:var(--label);opacity:.22}.same{fill:var(--good)}.different{fill:var(--bad)}.lost{fill:var(--warn)}.outside{fill:var(--calm)}
 .key span{display:inline-block;width:10px;height:10px;border-radius:2px;margin:0 5px 0 14px}
-@media print{.panel,.card{break-inside:avoid}}
 )";
 
 template <typename... Values>
@@ -276,15 +268,11 @@ Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader,
         received += s.received;
     }
     std::string out =
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
-        "content=\"width=device-width\"><meta name=color-scheme "
-        "content=\"light dark\"><title>" +
-        html_escape(name) + "</title><style>" + kStyle + "</style><main>";
-    out += "<h1>" + html_escape(name) + "<span class=\"badge " +
-           (accounts.whole ? "good\">whole" : "bad\">not whole") + "</span></h1><div class=dim>" +
-           html_escape(utc(reader->header().start_utc_ns) +
-                       (reader->header().composite ? " - composite of several people's recordings" : "")) +
-           "</div>";
+        "<h1>" + html_escape(name) + "<span class=\"badge " +
+        (accounts.whole ? "good\">whole" : "bad\">not whole") + "</span></h1><div class=dim>" +
+        html_escape(utc(reader->header().start_utc_ns) +
+                    (reader->header().composite ? " - composite of several people's recordings" : "")) +
+        "</div>";
     if (!accounts.whole) out += "<p>" + html_escape(accounts.why_not) + "</p>";
     out += "<div class=cards>" + card(format("%.1f s", summary.seconds), "recorded") +
            card(count(received), "samples received") + card(count(lost), "samples lost") +
@@ -328,8 +316,8 @@ Result<std::string> report_page(const std::shared_ptr<SessionReader>& reader,
            "</table></div>";
     out += "<h2>Link</h2><div class=panel><table>" + row("damaged frames", count(summary.damaged_frames)) +
            row("link losses", count(summary.link_losses)) + "</table></div>";
-    out += "<h2>Provenance</h2><div class=panel>" + provenance(*reader) + "</div></main></html>\n";
-    return out;
+    out += "<h2>Provenance</h2><div class=panel>" + provenance(*reader) + "</div>";
+    return html_page(name, out, kStyle);
 }
 
 }  // namespace lockstep::app

@@ -12,10 +12,10 @@
 #include <set>
 
 #include "acquisition/label_track.h"
-#include "app/base/label_script.h"
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
 #include "storage/agreement.h"
+#include "storage/label_csv.h"
 #include "storage/label_editor.h"
 #include "storage/label_files.h"
 #include "storage/reader.h"
@@ -152,9 +152,14 @@ int export_labels(const LabelOptions& o) {
     if (file) std::filesystem::rename(part, o.file, error);
     if (!file || error) {
         std::filesystem::remove(part, error);
-        return complain(
-            {ErrorKind::system, "cannot write the file", o.file, "check the folder and the free space"});
+        const std::filesystem::path folder = std::filesystem::absolute(o.file).parent_path();
+        if (!std::filesystem::is_directory(folder, error))
+            return complain(
+                {ErrorKind::usage, "there is no such folder", folder.string(), "create it first"});
+        return complain({ErrorKind::system, "cannot write the file", o.file,
+                         "check that you may write to the folder and that the disk has room"});
     }
+    say("written: " + o.file);
     return kYes;
 }
 
@@ -189,19 +194,36 @@ int store(const LabelOptions& o, Open& session, const std::vector<LabelEdit>& ed
     return kYes;
 }
 
-// Names of stream and channel become numbers, by the rules of a label script.
+// Names of stream and channel become numbers, by the rules of a label file; a label lies within the
+// recording.
 Status place(const Open& session, const LabelOptions& o, Label* label) {
+    const double end = session.reader->duration();
+    for (const double time : {label->start, label->stop})
+        if (time < 0 || time > end + 1)  // a hand may end a label a little late
+            return fail(ErrorKind::usage, storage::shortest(time) + " s lies outside of the session",
+                        o.session, "it lasts from 0 to " + storage::shortest(end) + " s");
     if (!o.stream && !o.channel) return {};
-    ScriptLabel entry;
-    entry.label = *label;
-    entry.stream = o.stream ? *o.stream : stream_name(session, *label);
-    entry.channel = o.channel.value_or("");
-    LabelScript script({entry}, [&](const LabelEdit& edit) {
-        label->stream = edit.after.stream;
-        label->channel = edit.after.channel;
-    });
-    if (Status bound = script.bind(session.streams); !bound) return bound;
-    (void)script.finish(1e300);
+    storage::LabelLine line;
+    line.label = *label;
+    line.label.stream = line.label.channel = -1;
+    line.stream = o.stream ? *o.stream : stream_name(session, *label);
+    line.channel = o.channel.value_or("");
+    const auto found = storage::resolve(line, session.streams);
+    std::string known;
+    for (const StreamInfo& stream : session.streams)
+        known += (known.empty() ? "its streams are " : ", ") + stream.name;
+    for (const StreamInfo& stream : session.streams)
+        if (stream.name == line.stream) {
+            known.clear();
+            for (const ChannelInfo& channel : stream.channels)
+                known += (known.empty() ? "its channels are " : ", ") + channel.name;
+        }
+    if (!found) return fail(ErrorKind::usage, found.error().what, o.session, known);
+    if (!line.channel.empty() && found->channel < 0)
+        return fail(ErrorKind::usage, "no stream, or more than one, has a channel \"" + line.channel + "\"",
+                    o.session, "name the stream, too: " + known);
+    label->stream = found->stream;
+    label->channel = found->channel;
     return {};
 }
 
@@ -230,6 +252,9 @@ int edit(const LabelOptions& o) {
     if (!session) return complain(session.error());
     const auto before = find(*session, o);
     if (!before) return complain(before.error());
+    if (!o.start && !o.stop && !o.label_class && !o.note && !o.stream && !o.channel)
+        return complain({ErrorKind::usage, "nothing to change was given", o.session,
+                         "name one of --start, --stop, --class, --stream, --channel, --note"});
     LabelEdit change;
     change.operation = LabelOperation::change;
     change.before = change.after = *before;
@@ -284,9 +309,14 @@ int import_labels(const LabelOptions& o) {
     const auto lines = storage::read_labels(o.file, *format, &told);
     if (!lines) return complain(lines.error());
     std::vector<LabelEdit> edits;
+    size_t outside = 0;
     for (const storage::LabelLine& line : *lines) {
         const auto label = storage::resolve(line, session->streams);
-        if (!label) return complain(label.error());
+        if (!label)
+            return complain({ErrorKind::usage, label.error().what,
+                             o.file + ": line " + std::to_string(line.line),
+                             "'lockstep session info' lists the streams"});
+        outside += label->start < 0 || label->stop > session->reader->duration() + 1;
         LabelEdit edit;
         edit.after = *label;
         edit.after.id = 0;
@@ -295,6 +325,10 @@ int import_labels(const LabelOptions& o) {
         edit.reason = "import";
         edits.push_back(std::move(edit));
     }
+    if (outside > 0)
+        say(std::to_string(outside) + " labels lie outside of the session's " +
+            storage::shortest(session->reader->duration()) + " s");
+    if (edits.empty()) say(o.file + ": holds no labels");
     const std::vector<LabelClass> classes = missing_in(session->reader->classes(), told);
     const int status = store(o, *session, edits);
     if (status != kYes || classes.empty()) return status;
@@ -375,8 +409,14 @@ int agreement(const LabelOptions& o) {
         return complain({ErrorKind::usage, "there is only one annotator", o.sessions.front(),
                          "give sessions that two people labelled, with label add --author"});
     Json pairs = Json::array();
+    const auto together = [&](const std::string& a, const std::string& b) {
+        return std::any_of(recordings.begin(), recordings.end(), [&](const auto& entry) {
+            return entry.second.by_author.count(a) + entry.second.by_author.count(b) == 2;
+        });
+    };
     for (size_t i = 0; i < wanted.size(); ++i)
         for (size_t k = i + 1; k < wanted.size(); ++k) {
+            if (!together(wanted[i], wanted[k])) continue;
             storage::Agreement total({o.overlap, o.tolerance});
             for (auto& [identifier, r] : recordings)
                 if (r.by_author.count(wanted[i]) + r.by_author.count(wanted[k]) != 0)
@@ -401,6 +441,9 @@ int agreement(const LabelOptions& o) {
                             static_cast<unsigned long long>(total.events()[c].only_a),
                             static_cast<unsigned long long>(total.events()[c].only_b));
         }
+    if (pairs.empty())
+        return complain({ErrorKind::usage, "no recording was labelled by two of them", o.sessions.front(),
+                         "give copies of one session, or one that several people labelled"});
     if (o.json) print_json({{"pairs", pairs}});
     return kYes;
 }

@@ -60,6 +60,7 @@ int info(const std::string& path, bool json) {
                     {"software", header.software},
                     {"subject", header.subject},
                     {"task", header.task},
+                    {"mains_hz", header.mains_hz > 0 ? Json(header.mains_hz) : Json()},
                     {"composite", header.composite},
                     {"settings", header.settings},
                     {"streams", streams},

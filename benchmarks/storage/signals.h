@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "acquisition/session_store.h"
+#include "tests/storage/synthetic.h"
 
 namespace lockstep::bench {
 
@@ -39,15 +39,7 @@ inline std::vector<std::vector<int32_t>> signal_a(int channels, double rate, siz
 
 inline StreamInfo stream(const std::string& name, SampleType type, int channels, uint32_t rate,
                          uint16_t batch) {
-    StreamInfo s;
-    s.name = name;
-    s.kind = name;
-    s.type = type;
-    s.rate_num = rate;
-    s.batch = batch;
-    for (int c = 0; c < channels; ++c)
-        s.channels.push_back({name + std::to_string(c + 1), "uV", 0.0223517f, 0});
-    return s;
+    return synthetic::stream(name, type, channels, rate, batch, 0);
 }
 
 inline WriterOptions options(const std::string& path) {

@@ -57,7 +57,10 @@ int find_column(const Table& table, std::initializer_list<const char*> names) {
 Result<int> named_column(const Table& table, const std::string& name, const char* option_name) {
     for (size_t i = 0; i < table.names.size(); ++i)
         if (table.names[i] == name) return int(i);
-    return fail(ErrorKind::usage, "has no column \"" + name + "\"", option_name);
+    std::string known;
+    for (size_t i = 0; i < std::min<size_t>(table.names.size(), 20); ++i)
+        known += (i > 0 ? ", " : "its columns are ") + table.names[i];
+    return fail(ErrorKind::usage, "the table has no column \"" + name + "\"", option_name, known);
 }
 
 Result<double> unit_seconds(const std::string& unit) {
@@ -163,6 +166,7 @@ Result<Description> describe(const std::string& source, const Table& table, cons
     if (path.empty() && std::filesystem::exists(source + ".json", error)) path = source + ".json";
     if (!path.empty()) {
         std::ifstream file(path);
+        if (!file) return fail(ErrorKind::usage, "the description cannot be read", path);
         j = json::parse(file, nullptr, false);
         if (!j.is_object()) return fail(ErrorKind::usage, "is no JSON object", path, "see docs/exports.md");
     }

@@ -121,8 +121,9 @@ Status check_values(const Format& format, const std::map<std::string, std::strin
         for (const OptionInfo& option : format.options)
             if (option.name == name) known = &option;
         if (known == nullptr)
-            return fail(ErrorKind::usage, "no option of this format", name,
-                        "known: " + names_of(format.options));
+            return fail(
+                ErrorKind::usage, std::string("no option of the format ") + format.name, name,
+                format.options.empty() ? "this format has no options" : "known: " + names_of(format.options));
         const auto& choices = known->choices;
         if (!choices.empty() && !value.empty() &&
             std::find(choices.begin(), choices.end(), value) == choices.end()) {
@@ -236,6 +237,9 @@ Result<std::vector<std::string>> import_session(const std::string& source, const
             format = &candidate;
             break;
         }
+    if (format == nullptr && options.format.empty() && head.rfind("\x89HDF", 0) == 0)
+        return fail(ErrorKind::usage, "is an HDF5 file, as sessions are", source,
+                    "a session needs no import: lockstep session info " + source);
     if (format == nullptr)
         return fail(ErrorKind::usage,
                     options.format.empty() ? "no importer knows this" : "unknown import format",

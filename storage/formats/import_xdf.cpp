@@ -260,7 +260,8 @@ Status pass(const std::string& path, Sources* sources, int64_t* start, const Vis
             const Progress& progress) {
     Reader in(path);
     char magic[4];
-    if (!in.bytes(magic, 4)) return damaged(path, "the start");
+    if (!in.bytes(magic, 4) || std::memcmp(magic, "XDF:", 4) != 0)
+        return fail(ErrorKind::usage, "is no XDF file", path);
     uint64_t chunks = 0;
     while (in.left() > 0) {
         uint64_t length = 0;

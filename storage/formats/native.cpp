@@ -1,7 +1,10 @@
 // Export and import with this program's own session files.
+#include <filesystem>
+
 #include "storage/file.h"
 #include "storage/formats/formats.h"
 #include "storage/reader.h"
+#include "storage/recorder.h"
 #include "storage/repair.h"
 #include "storage/session_file.h"
 
@@ -51,9 +54,18 @@ class ImportWriter : public SessionWriter {
 
 Result<std::unique_ptr<SessionWriter>> create(const WriterOptions& options) {
     const std::string building = options.path + ".tmp";
-    if (exists(options.path) || exists(building))
-        return fail(ErrorKind::usage, "exists already", exists(building) ? building : options.path,
-                    "choose another name");
+    if (exists(options.path))
+        return fail(ErrorKind::usage, "exists already", options.path, "choose another name");
+    if (exists(journal_path(options.path)))
+        return fail(ErrorKind::usage, "a recording of this name is running or was cut short", options.path,
+                    "choose another name, or run: lockstep session repair " + options.path);
+    if (exists(building))
+        return fail(ErrorKind::usage, "an import into " + options.path + " is running or was cut short",
+                    building, "choose another name, or delete this file when none is running");
+    std::error_code error;
+    const std::string folder = folder_of(options.path);
+    if (!std::filesystem::is_directory(folder, error))
+        return fail(ErrorKind::usage, "there is no such folder", folder, "create the folder first");
     auto file = SessionFile::create(building, options);
     if (!file) return tl::make_unexpected(file.error());
     return std::unique_ptr<SessionWriter>(

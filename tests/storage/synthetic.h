@@ -31,7 +31,7 @@ inline WriterOptions options(const std::string& path) {
 }
 
 inline StreamInfo stream(const std::string& name, SampleType type, int channels, uint32_t rate,
-                         uint16_t batch) {
+                         uint16_t batch, float offset = 0.5f) {
     StreamInfo s;
     s.name = name;
     s.kind = name;
@@ -39,7 +39,7 @@ inline StreamInfo stream(const std::string& name, SampleType type, int channels,
     s.rate_num = rate;
     s.batch = batch;
     for (int c = 0; c < channels; ++c)
-        s.channels.push_back({name + std::to_string(c + 1), "uV", 0.0223517f, 0.5f});
+        s.channels.push_back({name + std::to_string(c + 1), "uV", 0.0223517f, offset});
     return s;
 }
 
