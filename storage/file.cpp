@@ -95,9 +95,8 @@ Error system_error(const std::string& what, const std::string& where, int code) 
 Result<std::unique_ptr<AppendFile>> create_append(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0) {
-        const int code = errno;
-        Error error = system_error("cannot create the file", path, code);
-        if (code == EEXIST || code == ENOENT || code == ENOTDIR) error.kind = ErrorKind::usage;
+        Error error = system_error("cannot create the file", path, errno);
+        if (errno == EEXIST) error.kind = ErrorKind::usage;
         return tl::make_unexpected(error);
     }
     return std::make_unique<PosixAppendFile>(fd, path, 0);
