@@ -449,7 +449,10 @@ class Rewriter {
             for (const size_t x : elementwise_ancestors(root)) {
                 int budget = 64;
                 const auto part = as_function(root, x, &budget);
-                if (!part || part->nodes.size() < 2 || !only_within(part->nodes, root)) continue;
+                // One node alone is worth it when it is no table yet: x * x. A file's own scales mean its
+                // arithmetic.
+                const bool single = g_.nodes[i].kind == NodeKind::unary || g_.values[root].scale > 0;
+                if (!part || (part->nodes.size() < 2 && single) || !only_within(part->nodes, root)) continue;
                 touched_ = g_.nodes[i].name;
                 Node fused;
                 fused.kind = NodeKind::unary;
@@ -487,7 +490,7 @@ const std::vector<Rewriter::Rewrite>& Rewriter::all() {
         {{"fold-affine", "batch normalisation and constant scales go into the weights beside them"},
          {&Rewriter::fold_affine_back, &Rewriter::fold_affine_forward}},
         {{"fuse-activation", "ReLU and clip become the clamp of what they follow"}, {&Rewriter::fold_clip}},
-        {{"fuse-functions", "functions of one value in a row become one table (GELU, SiLU)"},
+        {{"fuse-functions", "functions of one value become one table (GELU, SiLU, squares)"},
          {&Rewriter::fuse_functions}},
         {{"fold-padding", "zeros around a convolution become its own padding"}, {&Rewriter::fold_pad}},
         {{"cancel-transposes", "two moves that undo each other go away"}, {&Rewriter::cancel_transposes}},
