@@ -74,14 +74,16 @@ QSize HealthPanel::sizeHint() const {
 }
 
 void HealthPanel::set_status(const WorkbenchStatus& status, double seconds) {
-    if (last_seconds_ >= 0 && seconds - last_seconds_ > 0.05 && status.link.bytes >= last_bytes_) {
+    if (last_seconds_ < 0 || seconds < last_seconds_ || status.link.bytes < last_bytes_) {
+        link_rate_ = 0;  // another device, or the same one anew
+        last_seconds_ = seconds;
+        last_bytes_ = status.link.bytes;
+    } else if (seconds - last_seconds_ > 0.05) {
         const double rate = double(status.link.bytes - last_bytes_) / (seconds - last_seconds_);
         link_rate_ = link_rate_ == 0 ? rate : link_rate_ + 0.3 * (rate - link_rate_);
-    } else {
-        link_rate_ = 0;
+        last_seconds_ = seconds;
+        last_bytes_ = status.link.bytes;
     }
-    last_seconds_ = seconds;
-    last_bytes_ = status.link.bytes;
     status_ = status;
     QImage probe(1, 1, QImage::Format_RGB32);
     QPainter painter(&probe);
