@@ -157,6 +157,25 @@ void slice(OnnxBuilder& builder, const onnx::NodeProto& n) {
     }
     builder.define(n, std::move(k));
 }
+void split(OnnxBuilder& builder, const onnx::NodeProto& n) {
+    const Known whole = builder.activation(n);
+    const size_t axis = OnnxBuilder::axis_of(Attributes(n).integer("axis", 0), whole.dims.size());
+    const int64_t size = whole.dims[axis], parts = n.output_size();
+    if (parts < 1) throw Misfit{"no outputs"};
+    const int64_t each = (size + parts - 1) / parts;
+    Dims sizes = builder.list(n, 1, "split", Dims(size_t(parts), each));
+    if (sizes.size() != size_t(parts)) throw Misfit{"sizes do not fit the outputs"};
+    if (!builder.given(n, 1) && !Attributes(n).has("split")) sizes.back() = size - each * (parts - 1);
+    int64_t at = 0;
+    for (int i = 0; i < n.output_size(); ++i) {
+        const int64_t length = sizes[size_t(i)];
+        if (length < 1 || length > size - at) throw Misfit{"sizes do not fit the outputs"};
+        Known k;
+        k.value = part_of(builder, whole, axis, at, length, &k.dims);
+        builder.define(n.output(i), std::move(k));
+        at += length;
+    }
+}
 void identity(OnnxBuilder& builder, const onnx::NodeProto& n) {
     builder.define(n, Known(builder.any(n, 0)));
 }

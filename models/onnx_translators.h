@@ -17,7 +17,10 @@ void arithmetic(OnnxBuilder& builder, const onnx::NodeProto& n);
 void relu(OnnxBuilder& builder, const onnx::NodeProto& n);
 void clip_node(OnnxBuilder& builder, const onnx::NodeProto& n);
 void unary(OnnxBuilder& builder, const onnx::NodeProto& n);
-void softmax(OnnxBuilder& builder, const onnx::NodeProto& n);
+void power(OnnxBuilder& builder, const onnx::NodeProto& n);
+void prelu(OnnxBuilder& builder, const onnx::NodeProto& n);
+void softmax(OnnxBuilder& builder, const onnx::NodeProto& n);  // and LogSoftmax
+void split(OnnxBuilder& builder, const onnx::NodeProto& n);
 void flatten(OnnxBuilder& builder, const onnx::NodeProto& n);
 void reshape_node(OnnxBuilder& builder, const onnx::NodeProto& n);
 void squeeze(OnnxBuilder& builder, const onnx::NodeProto& n);

@@ -70,6 +70,46 @@ void unary(OnnxBuilder& builder, const onnx::NodeProto& n) {
                  [](float x) { return x * std::min(std::max(x / 6.0f + 0.5f, 0.0f), 1.0f); });  // HardSwish
 }
 
+// The exponent is one constant; of a value below 0 only whole powers exist.
+void power(OnnxBuilder& builder, const onnx::NodeProto& n) {
+    const Known& exponent = builder.any(n, 1);
+    if (!exponent.constant || count_of(exponent.dims) != 1)
+        throw Misfit{"the exponent is not one constant", "Pow with one constant exponent"};
+    const float p = exponent.integer ? float(exponent.whole[0]) : exponent.real[0];
+    if (p == 2) return set_function(builder, n, [](float x) { return x * x; });
+    const bool whole = p == std::floor(p);
+    set_function(builder, n, [p, whole](float x) { return std::pow(whole ? x : std::max(x, 0.0f), p); });
+}
+
+// One slope, or one a channel: max(x, 0) + slope * min(x, 0).
+void prelu(OnnxBuilder& builder, const onnx::NodeProto& n) {
+    const Known& slope = builder.real(n, 1);
+    const Known x = builder.activation(n);
+    if (slope.real.size() == 1) {
+        const float a = slope.real[0];
+        return set_function(builder, n, [a](float v) { return v < 0 ? a * v : v; });
+    }
+    if (x.dims.size() < 2 || slope.real.size() != size_t(x.dims[1]) ||
+        count_of(slope.dims) != size_t(x.dims[1]))
+        throw Misfit{"slopes " + dims_text(slope.dims) + " do not fit " + dims_text(x.dims)};
+    builder.name_parts_after(n);
+    const auto part = [&](std::function<float(float)> f) {
+        Node node;
+        node.kind = NodeKind::unary;
+        node.inputs = {x.value};
+        node.function = std::move(f);
+        return builder.add(std::move(node), storage_shape(x.dims));
+    };
+    const size_t above = part([](float v) { return std::max(v, 0.0f); });
+    Known below = x;
+    below.value = part([](float v) { return std::min(v, 0.0f); });
+    builder.affine(n, below, slope.real, std::vector<float>(slope.real.size(), 0.0f));
+    Node sum;
+    sum.kind = NodeKind::add;
+    sum.inputs = {above, builder.find(n.output(0))->value};
+    builder.emit(n, std::move(sum), x.dims);
+}
+
 void softmax(OnnxBuilder& builder, const onnx::NodeProto& n) {
     const Known& x = builder.activation(n);
     const size_t rank = x.dims.size();
@@ -78,21 +118,25 @@ void softmax(OnnxBuilder& builder, const onnx::NodeProto& n) {
     const bool rest_is_one = count_of(x.dims) == size_t(x.dims[axis]);
     if (!(stored_last && (builder.opset() >= 13 || rank == 2)) && !rest_is_one)
         throw Misfit{"softmax over another axis than the channels"};
-    Node node;
-    node.kind = NodeKind::softmax;
-    node.inputs = {x.value};
-    if (rest_is_one) {
-        // In a row, so that it is the last dimension in memory too.
-        builder.name_parts_after(n);
-        node.inputs = {builder.reshaped(x.value, {1, int32_t(x.dims[axis])})};
+    const Dims dims = x.dims;
+    const size_t in = x.value;
+    builder.name_parts_after(n);
+    const auto part = [&](NodeKind kind, size_t value, const Shape& shape) {
+        Node node;
+        node.kind = kind;
         node.name = n.name();
-        Known k;
-        k.dims = x.dims;
-        const size_t row = builder.add(std::move(node), {1, int32_t(x.dims[axis])});
-        k.value = builder.reshaped(row, storage_shape(x.dims));
-        return builder.define(n, std::move(k));
-    }
-    builder.emit(n, std::move(node), x.dims);
+        node.inputs = {value};
+        if (kind == NodeKind::unary) node.function = [](float v) { return std::log(std::max(v, 1e-30f)); };
+        return builder.add(std::move(node), shape);
+    };
+    // In a row where that is all, so that it is the last dimension in memory too.
+    const Shape kept = storage_shape(dims), shape = rest_is_one ? Shape{1, int32_t(dims[axis])} : kept;
+    size_t y = part(NodeKind::softmax, builder.reshaped(in, shape), shape);
+    if (n.op_type() == "LogSoftmax") y = part(NodeKind::unary, y, shape);
+    Known k;
+    k.dims = dims;
+    k.value = builder.reshaped(y, kept);
+    builder.define(n, std::move(k));
 }
 
 }  // namespace lockstep::model

@@ -127,19 +127,20 @@ void conv(OnnxBuilder& builder, const onnx::NodeProto& n) {
         w.real.size() != size_t(outputs) * size_t(channels / group) * taps)
         throw Misfit{"weights " + dims_text(w.dims) + " do not fit input " + dims_text(x.dims)};
     const bool depthwise = group == channels && group > 1;
-    if (group != 1 && !depthwise)
-        throw Misfit{"groups must be 1 or the number of channels, not " + std::to_string(group)};
     Node node;
     node.kind = depthwise ? NodeKind::depthwise_conv2d : NodeKind::conv2d;
     node.inputs = {x.value};
     node.window = window.params;
-    node.weights.resize(w.real.size());
-    const auto in = size_t(depthwise ? 1 : channels), out = size_t(outputs);
-    for (size_t o = 0; o < out; ++o)
+    // Groups of several channels become one convolution, whose other weights are 0.
+    const auto in = size_t(channels / group), all = size_t(channels), out = size_t(outputs);
+    node.weights.resize(depthwise ? w.real.size() : out * all * taps);
+    for (size_t o = 0; o < out; ++o) {
+        const size_t first = o / (out / size_t(group)) * in;
         for (size_t i = 0; i < in; ++i)
             for (size_t k = 0; k < taps; ++k)
-                node.weights[depthwise ? k * out + o : (o * taps + k) * in + i] =
+                node.weights[depthwise ? k * out + o : (o * taps + k) * all + first + i] =
                     w.real[(o * in + i) * taps + k];
+    }
     if (w.weight_axis == 0) node.weight_scale = w.weight_scale;
     node.bias = builder.given(n, 2) ? builder.real(n, 2).real : std::vector<float>(out, 0.0f);
     if (node.bias.size() != out) throw Misfit{"the bias does not fit"};
@@ -213,7 +214,14 @@ void reduce(OnnxBuilder& builder, const onnx::NodeProto& n) {
     std::vector<bool> over(x.dims.size(), axes.empty());
     for (const int64_t a : axes)
         over[builder.axis_of(a, x.dims.size())] = true;
+    size_t cells = 1;
+    for (size_t d = 0; d < over.size(); ++d)
+        cells *= over[d] ? size_t(x.dims[d]) : 1;
     average_over(builder, n, x, over, Attributes(n).integer("keepdims", 1) != 0, max);
+    if (n.op_type() != "ReduceSum" || cells == 1) return;
+    const Known mean = *builder.find(n.output(0));
+    builder.affine(n, mean, std::vector<float>(size_t(mean.dims[1]), float(cells)),
+                   std::vector<float>(size_t(mean.dims[1]), 0.0f));
 }
 
 }  // namespace lockstep::model

@@ -103,14 +103,15 @@ class Refusals(Folder):
         ones = np.ones((4, 2, 3), np.float32)
         source = model(
             [helper.make_node("LayerNormalization", ["x", "s"], ["a"], name="norm"),
-             helper.make_node("Conv", ["a", "w"], ["b"], name="grouped", group=2),
+             helper.make_node("Resize", ["a", "", "r"], ["b"], name="finer"),
              helper.make_node("Einsum", ["b", "b"], ["c"], name="product", equation="bct,bct->bc"),
              helper.make_node("ConvTranspose", ["x", "w"], ["d"], name="up"),
              helper.make_node("Relu", ["c"], ["y"], name="last")],
             [("x", [1, 4, 20])], [("y", [1, 4])],
-            [("w", ones), ("s", np.ones(20, np.float32))], infos=[("a", [1, 4, 20])])
+            [("w", ones), ("s", np.ones(20, np.float32)), ("r", np.ones(3, np.float32))],
+            infos=[("a", [1, 4, 20]), ("b", [1, 4, 20])])
         text = self.refused("convert", self.path("m.onnx", source), "-o", self.path("p.lsplan"),
-                            says=["norm", "BatchNormalization", "grouped", "groups must be 1", "product",
+                            says=["norm", "BatchNormalization", "finer", "windows of another length", "product",
                                   "MatMul or Gemm", "up"])
         self.assertNotIn("last", text)  # not to blame
 

@@ -175,6 +175,21 @@ class ResetFirst(nn.Module):
         return self.head(h)
 
 
+class Groups(nn.Module):
+    """Convolutions in groups, slopes by channel, powers, halves that gate each other, sums, logarithms."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.slopes = nn.Conv1d(4, 12, 5, groups=2), nn.PReLU(12)
+        self.b, self.slope = nn.Conv1d(12, 12, 3, groups=4), nn.PReLU()
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = self.slope(self.b(self.slopes(self.a(x))))
+        x = F.glu(x, 1) ** 2
+        return F.log_softmax(self.head(x.sum(dim=2) * 0.05), dim=1)
+
+
 class Transposed(nn.Module):
     """Time first, as some recordings come, and a global maximum."""
 
@@ -190,7 +205,7 @@ class Transposed(nn.Module):
 
 
 CASES = [(Residual1d, (3, 90), 13), (Image, (1, 24, 10), 11), (Eeg, (8, 128), 13), (Dense, (20,), 14),
-         (Transposed, (50, 5), 14), (Residual1d, (3, 61), 9), (Smooth, (4, 64), 13), (Recurrent, (4, 60), 13),
+         (Groups, (4, 40), 11), (Groups, (4, 40), 13), (Transposed, (50, 5), 14), (Residual1d, (3, 61), 9), (Smooth, (4, 64), 13), (Recurrent, (4, 60), 13),
          (LastState, (3, 40), 14), (BothWays, (5, 30), 13), (ResetFirst, (4, 25), 13),
          (Dense, (20,), 17 if torch.__version__ >= "2" else 12)]
 
