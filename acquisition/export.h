@@ -62,7 +62,9 @@ struct ImportOptions {
     std::string format;  // name of an ImportFormat, "" = found from the source
     std::string subject;
     std::string task;
-    double mains_hz = 0;  // 50 or 60; 0: what the file says, if it does
+    double mains_hz = 0;   // 50 or 60; 0: what the file says, if it does
+    std::string software;  // that imports, and its commit: for the session's provenance
+    std::string git_commit;
     std::map<std::string, std::string> values;
     Progress progress;
 

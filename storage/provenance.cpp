@@ -1,5 +1,6 @@
 #include "storage/provenance.h"
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "storage/session_file.h"
@@ -19,11 +20,20 @@ ProvenanceStep recording_step(const SessionHeader& header, const std::vector<Ses
     json plans = json::object();
     for (const SessionModel& m : models)
         plans[m.name] = m.plan_id;
-    return {header.start_utc_ns, kRecord, header.software, header.git_commit,
-            text_of({{"identifier", header.identifier},
-                     {"start_utc_ns", header.start_utc_ns},
-                     {"settings", header.settings},
-                     {"models", plans}})};
+    ProvenanceStep step{header.start_utc_ns, kRecord, header.software, header.git_commit,
+                        text_of({{"identifier", header.identifier},
+                                 {"start_utc_ns", header.start_utc_ns},
+                                 {"settings", header.settings},
+                                 {"models", plans}})};
+    if (const auto source = header.settings.find("import.source_sha256"); source != header.settings.end()) {
+        // Recorded then, imported now.
+        step.utc_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                          std::chrono::system_clock::now().time_since_epoch())
+                          .count();
+        step.program = kImport;
+        step.input_sha256 = source->second;
+    }
+    return step;
 }
 
 Provenance joined(const Provenance& first, const Provenance& second, int segments) {

@@ -12,14 +12,16 @@
 namespace lockstep::storage {
 
 constexpr char kRecord[] = "record";
+constexpr char kImport[] = "session import";
 constexpr char kRecordMore[] = "record --continue";
 
 struct ProvenanceStep {
     int64_t utc_ns = 0;
-    std::string program;      // kRecord, kRecordMore, "session repair" ...
-    std::string version;      // "lockstep 0.1.0"
-    std::string git_commit;   // may be empty
-    std::string params_json;  // of a recording: identifier, start_utc_ns, settings, models {name: plan id}
+    std::string program;         // kRecord, kImport, kRecordMore, "session repair" ...
+    std::string version;         // "lockstep 0.1.0"
+    std::string git_commit;      // may be empty
+    std::string params_json;     // of a recording: identifier, start_utc_ns, settings, models {name: plan id}
+    std::string input_sha256{};  // kImport: of the source, a file or a folder (docs/file_format.md)
 };
 
 struct Provenance {
@@ -27,7 +29,7 @@ struct Provenance {
     std::map<int, int> step_of_segment;
 };
 
-// The step of a recording as its header and models tell.
+// The step of a recording or an import as its header and models tell.
 ProvenanceStep recording_step(const SessionHeader& header, const std::vector<SessionModel>& models);
 
 // The second recording's steps and segments (`segments`: added to its numbers) after the first one's.

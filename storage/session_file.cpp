@@ -466,7 +466,7 @@ class SessionFileImpl : public SessionFile {
             texts[2].texts.push_back(step.version);
             texts[3].texts.push_back(step.git_commit);
             texts[4].texts.push_back(step.params_json);
-            texts[5].texts.emplace_back();
+            texts[5].texts.push_back(step.input_sha256);
         }
         h5::write_table(group.get(), "steps", {h5::column<int64_t>("utc_ns", 0)}, sizeof(StepRow),
                         rows.data(), rows.size(), texts);

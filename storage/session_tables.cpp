@@ -232,7 +232,8 @@ void SessionTables::load_provenance() {
     }
     for (size_t i = 0; i < t.size(); ++i)
         provenance.steps.push_back({t.number<int64_t>(i, "utc_ns"), t.text(i, "program"),
-                                    t.text(i, "version"), t.text(i, "git_commit"), t.text(i, "params_json")});
+                                    t.text(i, "version"), t.text(i, "git_commit"), t.text(i, "params_json"),
+                                    t.text(i, "input_sha256")});
     const Id all = h5::open_group(file.get(), "segments");
     for (const std::string& name : h5::children(all.get())) {
         const Id group = h5::open_group(all.get(), name);

@@ -61,14 +61,21 @@ const std::vector<LabelClass>& default_label_classes() {
     return classes;
 }
 
+std::string program_version() {
+    return std::string("lockstep ") + LOCKSTEP_VERSION;
+}
+std::string program_commit() {
+    return LOCKSTEP_COMMIT;
+}
+
 Result<std::unique_ptr<Recording>> Recording::start(Hub* hub, const RecordingOptions& options) {
     WriterOptions writer;
     writer.path = options.path;
     writer.header.identifier = make_uuid();
     writer.header.start_utc_ns = now_utc_ns();
     writer.header.start_host_ns = now_host_ns();
-    writer.header.software = std::string("lockstep ") + LOCKSTEP_VERSION;
-    writer.header.git_commit = LOCKSTEP_COMMIT;
+    writer.header.software = program_version();
+    writer.header.git_commit = program_commit();
     writer.header.subject = options.subject;
     writer.header.task = options.task;
     writer.header.mains_hz = options.mains_hz;

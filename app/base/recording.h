@@ -56,6 +56,10 @@ class Recording {
     std::thread thread_;
 };
 
+// Of this program: "lockstep 0.1.0", and the commit it was built from.
+std::string program_version();
+std::string program_commit();
+
 // FILE as it is, or a generated name in a folder: sub-XX_ses-YYYYMMDD_task-ZZ_run-N.h5.
 Result<std::string> session_path(const std::string& output, const std::string& subject,
                                  const std::string& task);

@@ -1,6 +1,7 @@
 // lockstep export, lockstep session import: other tools' files, from the tables of formats.
 #include <cstdio>
 
+#include "app/base/recording.h"
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
 #include "storage/formats/formats.h"
@@ -98,6 +99,8 @@ int run_import(ImportArguments& a) {
     auto values = parse_values(a.settings);
     if (!values) return complain(values.error());
     a.options.values = *values;
+    a.options.software = program_version();
+    a.options.git_commit = program_commit();
     const auto line = std::make_shared<app::Progress>();
     a.options.progress = bar(line);
     const auto notes = storage::import_session(a.source, a.session, a.options);

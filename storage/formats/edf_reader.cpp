@@ -46,6 +46,7 @@ int64_t parse_start(const std::string& date, const std::string& time, const std:
     // EDF+ writes the whole year, too: "Startdate 02-MAR-2002 ...".
     if (recording.rfind("Startdate ", 0) == 0 && recording.size() >= 21)
         (void)parse_day(recording.substr(10, 2), recording.substr(13, 3), recording.substr(17, 4), &t);
+    if (t.tm_year < 50 || t.tm_year > 250) return 0;  // nobody recorded then
     t.tm_hour = int(hour);
     t.tm_min = int(minute);
     t.tm_sec = int(second);

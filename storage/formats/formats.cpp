@@ -252,7 +252,7 @@ Result<std::vector<std::string>> import_session(const std::string& source, const
     Status status;
     std::vector<std::string> notes;
     {
-        ImportSink sink(session, named, create);
+        ImportSink sink(source, session, named, create);
         status = format->read(source, named, &sink);
         if (status && sink.begun()) status = read_label_file(source, named, &sink);
         if (status) status = sink.finish();

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+
+#include "storage/formats/samples.h"
 
 namespace lockstep {
 namespace {
@@ -28,10 +31,32 @@ std::string new_uuid() {
     return text;
 }
 
+// Of a file its hash; of a folder that of a list of its files, `HASH  NAME` a line, by name.
+Result<std::string> source_sha256(const std::string& source) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    if (!fs::is_directory(source, error)) return storage::file_sha256(source);
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(source, error))
+        if (entry.is_regular_file(error)) files.push_back(entry.path());
+    std::sort(files.begin(), files.end());
+    std::string list;
+    for (const fs::path& file : files) {
+        auto hash = storage::file_sha256(file.string());
+        if (!hash) return hash;
+        list += *hash + "  " + file.filename().string() + "\n";
+    }
+    return storage::hex_sha256(list);
+}
+
 }  // namespace
 
-ImportSink::ImportSink(std::string session, const ImportOptions& options, storage::CreateSession create)
-    : session_(std::move(session)), options_(options), create_(std::move(create)) {}
+ImportSink::ImportSink(std::string source, std::string session, const ImportOptions& options,
+                       storage::CreateSession create)
+    : source_(std::move(source)),
+      session_(std::move(session)),
+      options_(options),
+      create_(std::move(create)) {}
 ImportSink::~ImportSink() = default;
 
 int64_t ImportSink::host_ns(double time) const {
@@ -106,13 +131,21 @@ Status ImportSink::begin(const std::string& board, int64_t start_utc_ns, std::ve
     writer.header.identifier = new_uuid();
     writer.header.start_utc_ns = start_utc_ns;
     writer.header.start_host_ns = kStartNs;
-    writer.header.software = "lockstep import";
+    writer.header.software = options_.software.empty() ? "lockstep" : options_.software;
+    writer.header.git_commit = options_.git_commit;
     writer.header.subject = options_.subject;
     writer.header.task = options_.task;
     writer.header.mains_hz = options_.mains_hz;
     writer.header.settings["import.format"] = options_.format;
-    for (const auto& [name, value] : options_.values)
-        writer.header.settings["import." + name] = value;
+    auto source = source_sha256(source_);
+    if (!source) return tl::make_unexpected(source.error());
+    writer.header.settings["import.source_sha256"] = *source;
+    for (const auto& [name, value] : options_.values) {
+        // A file's name may be a person's.
+        auto file = name == "labels" || name == "description" ? storage::file_sha256(value) : value;
+        if (!file) return tl::make_unexpected(file.error());
+        writer.header.settings["import." + name] = *file;
+    }
     writer.classes = std::move(classes);
     auto created = create_(writer);
     if (!created) return tl::make_unexpected(created.error());

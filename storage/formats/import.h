@@ -15,7 +15,9 @@ namespace lockstep {
 
 class ImportSink {
   public:
-    ImportSink(std::string session, const ImportOptions& options, storage::CreateSession create);
+    // `source`: what is read, for the provenance.
+    ImportSink(std::string source, std::string session, const ImportOptions& options,
+               storage::CreateSession create);
     ~ImportSink();
     ImportSink(const ImportSink&) = delete;
     ImportSink& operator=(const ImportSink&) = delete;
@@ -59,6 +61,7 @@ class ImportSink {
     void clock(double time);
     int64_t host_ns(double time) const;
 
+    std::string source_;
     std::string session_;
     ImportOptions options_;
     storage::CreateSession create_;

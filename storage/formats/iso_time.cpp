@@ -85,8 +85,9 @@ bool parse_iso_time(const std::string& text, int64_t* utc_ns, bool* zoned) {
     if (in.take(".,") && !fraction(in, &ns)) return false;
     *zoned = !in.end();
     if (*zoned && !zone(in, &offset)) return false;
-    // Years whose nanoseconds fit; a leap second is the first one of the next minute.
-    if (!in.end() || year < 1900 || year > 2200 || month < 1 || month > 12 || day < 1 ||
+    // Years whose nanoseconds, and those between any two of them, fit; a leap second is the first one of the
+    // next minute.
+    if (!in.end() || year < 1950 || year > 2150 || month < 1 || month > 12 || day < 1 ||
         day > days_in(year, month) || hour > 23 || minute > 59 || second > 60)
         return false;
     *utc_ns = (((days(year, month, day) * 24 + hour) * 60 + minute - offset) * 60 + second) * 1000000000 + ns;

@@ -1,6 +1,7 @@
 """Imports of what recordings have in real life: interruptions, triggers, dates, notes, clocks - of files written here
 byte by byte as their formats are specified, and compared with MNE where it reads them."""
 import glob
+import hashlib
 import json
 import os
 import subprocess
@@ -256,6 +257,28 @@ class Mains(Case):
             self.assertEqual(session.mains_hz, expected)
             self.assertEqual(session["eeg"].to_mne().info["line_freq"], expected)
             self.assertEqual(self.sidecar(session), expected or "n/a")
+
+
+class Provenance(Case):
+    def test_the_source_is_known_by_its_hash_and_nobody_by_name(self):
+        labels = self.text("Anna Example.csv", "start_s,stop_s,class\n1,2,x\n")
+        source = self.text("Anna.csv", "time,a\n" + "".join(f"{i / 10},{i}\n" for i in range(50)))
+        session = self.imported(source, labels=labels)
+        step, = session.file["provenance/steps"][()]
+        with open(source, "rb") as file:
+            self.assertEqual(step["input_sha256"].decode(), hashlib.sha256(file.read()).hexdigest())
+        self.assertEqual(step["program"], b"session import")
+        self.assertTrue(step["version"].startswith(b"lockstep"))
+        with open(self.at("session1.h5"), "rb") as file:
+            self.assertNotIn(b"Anna", file.read())
+        # Of a folder: the hash of a list as sha256sum prints it.
+        os.mkdir(self.at("e4"))
+        self.text("e4/EDA.csv", "1700000000\n4\n" + "0.5\n" * 40)
+        self.text("e4/tags.csv", "1700000003.5\n")
+        listed = subprocess.run(["sha256sum", "EDA.csv", "tags.csv"], cwd=self.at("e4"), capture_output=True).stdout
+        session = self.imported(self.at("e4"))
+        step, = session.file["provenance/steps"][()]
+        self.assertEqual(step["input_sha256"].decode(), hashlib.sha256(listed).hexdigest())
 
 
 class Dates(Case):
