@@ -1,5 +1,6 @@
 #include "models/assemble.h"
 
+#include "models/core/ops/int16.h"
 #include "models/front.h"
 #include "models/lower.h"
 
@@ -10,11 +11,12 @@ namespace {
 Result<uint16_t> add_network(const Graph& g, uint16_t x, const std::vector<uint16_t>& dims, PlanBuilder* plan,
                              Target target) {
     const Value& in = g.values[g.input];
-    uint16_t q = plan->add_tensor(ElementType::int8, dims, in.scale, in.zero_point);
-    plan->add_operator(kOpQuantise, {x}, q, {}, "quantise", StageKind::quantised_input);
+    const bool wide_in = in.type == ElementType::int16;
+    uint16_t q = plan->add_tensor(in.type, dims, in.scale, in.zero_point);
+    plan->add_operator(wide_in ? uint16_t(kOpQuantise16) : uint16_t(kOpQuantise), {x}, q, {}, "quantise",
+                       StageKind::quantised_input);
     if (dims != plan_dims(in.shape)) {
-        const uint16_t shaped =
-            plan->add_tensor(ElementType::int8, plan_dims(in.shape), in.scale, in.zero_point);
+        const uint16_t shaped = plan->add_tensor(in.type, plan_dims(in.shape), in.scale, in.zero_point);
         plan->add_operator(kOpReshape, {q}, shaped, {}, "shape", StageKind::layer);
         q = shaped;
     }
@@ -26,17 +28,17 @@ Result<uint16_t> add_network(const Graph& g, uint16_t x, const std::vector<uint1
         // A plan reports no more; run_raw still gives the whole last layer.
         const Shape flat = {1, int32_t(out.elements())};
         if (out.elements() > 65535) return fail(ErrorKind::usage, "the output is too large", out.name);
-        const uint16_t row = plan->add_tensor(ElementType::int8, plan_dims(flat), out.scale, out.zero_point);
+        const uint16_t row = plan->add_tensor(out.type, plan_dims(flat), out.scale, out.zero_point);
         plan->add_operator(kOpReshape, {*y}, row, {}, "row", StageKind::layer);
         shape = {1, int32_t(kMaxScores)};
-        const uint16_t part =
-            plan->add_tensor(ElementType::int8, plan_dims(shape), out.scale, out.zero_point);
+        const uint16_t part = plan->add_tensor(out.type, plan_dims(shape), out.scale, out.zero_point);
         const std::vector<uint8_t> params(sizeof(SliceParams), 0);
         plan->add_operator(kOpSlice, {row}, part, params, "first", StageKind::output);
         y = part;
     }
     const uint16_t scores = plan->add_tensor(ElementType::float32, plan_dims(shape));
-    plan->add_operator(kOpDequantise, {*y}, scores, {}, "scores", StageKind::output);
+    plan->add_operator(out.type == ElementType::int16 ? uint16_t(kOpDequantise16) : uint16_t(kOpDequantise),
+                       {*y}, scores, {}, "scores", StageKind::output);
     return scores;
 }
 

@@ -115,6 +115,7 @@ Result<Calibration> calibrate(const Graph& g, const std::vector<std::vector<floa
             }
         }
     }
+    c.whole = c.range;
     if (method == RangeMethod::minmax) return c;
     std::vector<Histogram> histograms(g.values.size());
     for (size_t v = 0; v < histograms.size(); ++v)

@@ -21,7 +21,8 @@ struct ValueRange {
 };
 
 struct Calibration {
-    std::vector<ValueRange> range;          // one a value
+    std::vector<ValueRange> range;          // one a value, by the method
+    std::vector<ValueRange> whole;          // all that was seen
     std::vector<std::vector<double>> mean;  // of each element of the last dimension (rows: of each element)
 };
 

@@ -136,12 +136,27 @@ Status go_by_hops(const ConvertRequest& request, Graph* graph, Preprocessing* wa
     return {};
 }
 
+std::string arithmetic_of(const Graph& g) {
+    size_t wide = 0;
+    for (const model::Node& n : g.nodes)
+        wide += g.values[n.output].type == model::ElementType::int16 ? 1 : 0;
+    return wide == 0                ? "int8, weights per channel"
+           : wide == g.nodes.size() ? "int16 activations, int8 weights per channel"
+                                    : "int8 and int16 activations, int8 weights per channel";
+}
+
 std::string provenance_of(const ConvertRequest& request, const Graph& g, const ConvertReport& report,
                           const WindowSet* windows) {
     nlohmann::json j = {{"source", std::filesystem::path(request.source).filename().string()},
                         {"source_sha256", file_hash(request.source)},
                         {"macs", multiply_accumulates(g)},
-                        {"arithmetic", "int8, weights per channel"}};
+                        {"arithmetic", arithmetic_of(g)}};
+    if (report.precision) {
+        nlohmann::json layers = nlohmann::json::array();
+        for (const LayerPrecision& l : report.precision->layers)
+            if (!l.why.empty()) layers.push_back(l.layer);
+        j["int16_layers"] = std::move(layers);
+    }
     if (!request.tool.empty()) j["tool"] = request.tool;
     if (!request.preprocessing.empty()) j["preprocessing_sha256"] = file_hash(request.preprocessing);
     if (windows != nullptr) {
@@ -242,6 +257,24 @@ void take_signal(Graph* graph, const PreprocessingInput& in) {
     g.nodes.insert(g.nodes.begin(), std::move(turn));
 }
 
+bool asks_int16(const ConvertRequest& request) {
+    return request.activations != ConvertRequest::Activations::int8 || !request.quantiser.int16.empty();
+}
+
+tl::unexpected<Error> no_choice(const std::string& source) {
+    return fail(ErrorKind::usage, "only the activations of a float network can be chosen", source,
+                "convert the float network, or leave out --activations and --int16");
+}
+
+Status can_choose(const Graph& g, const Windows& windows, const std::string& source) {
+    for (const model::Value& v : g.values)
+        if (v.scale > 0) return no_choice(source);
+    if (windows.empty())
+        return fail(ErrorKind::usage, "int16 activations need calibration windows", source,
+                    "give --calibration FILE with typical inputs");
+    return {};
+}
+
 tl::unexpected<Error> no_pruning(const ConvertRequest& request) {
     return fail(ErrorKind::usage, "only a network with real weights can be pruned", request.source,
                 "prune the float network, or leave out --prune");
@@ -293,8 +326,17 @@ Result<std::vector<uint8_t>> convert_onnx(const ConvertRequest& request, const s
         if (!kept) return tl::make_unexpected(kept.error());
         windows = std::move(*kept);
     }
-    if (const Status s = quantise(&*graph, windows, request.quantiser); !s)
-        return tl::make_unexpected(s.error());
+    model::QuantiserOptions quantiser = request.quantiser;
+    quantiser.all_int16 = request.activations == ConvertRequest::Activations::int16;
+    if (asks_int16(request)) {
+        if (const Status s = can_choose(*graph, windows, request.source); !s)
+            return tl::make_unexpected(s.error());
+        const bool search = request.activations == ConvertRequest::Activations::mixed;
+        auto chosen = choose_int16(*graph, windows, search ? &request.limits : nullptr, &quantiser);
+        if (!chosen) return tl::make_unexpected(chosen.error());
+        report->precision = std::move(*chosen);
+    }
+    if (const Status s = quantise(&*graph, windows, quantiser); !s) return tl::make_unexpected(s.error());
 
     std::vector<float> scores;
     if (!windows.empty()) {
@@ -390,6 +432,9 @@ Result<std::vector<uint8_t>> convert(const ConvertRequest& request, ConvertRepor
     if (request.streaming && (request.preprocessing.empty() || is_operator(*file) || is_classical(*file) ||
                               model::is_onnx_classical(whole)))
         return no_streaming(request);
+    if (asks_int16(request) &&
+        (is_operator(*file) || is_classical(*file) || is_tflite(*file) || model::is_onnx_classical(whole)))
+        return no_choice(request.source);
     if (is_operator(*file)) return convert_operator(request, *file);
     auto bytes = is_classical(*file)               ? convert_classical(request, *file)
                  : is_tflite(*file)                ? convert_tflite(request, *file, *target, report)

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "acquisition/error.h"
+#include "models/mixed.h"
 #include "models/pruning.h"
 #include "models/quantiser.h"
 #include "models/rewrites.h"
@@ -30,6 +31,10 @@ struct ConvertRequest {
     std::vector<std::string> classes;    // of a network without preprocessing: its outputs are classes
     std::string name;                    // of the plan; empty: the preprocessing's, else the file's
     model::QuantiserOptions quantiser;
+    // Of a float network: int8, int16 (every layer that can) or those that mixed.h chooses; the layers that
+    // quantiser.int16 names have int16 with each.
+    enum class Activations { int8, int16, mixed } activations = Activations::int8;
+    MixedLimits limits;
     std::set<std::string> without;  // names of rewrites
     double prune = 0;               // share of the channels that go (models/pruning.h); float networks only
     bool streaming = false;         // by hops (models/streaming.h); with preprocessing, which says the hop
@@ -45,11 +50,12 @@ struct ConvertReport {
     float largest_error = 0;   // of a score, in the unit of the scores
     uint64_t macs = 0;
     std::vector<model::AppliedRewrite> rewrites;
-    model::PruningReport pruning;  // its fraction is 0 when none was asked for
     std::optional<model::StreamingReport> streaming;
     // Calibration windows whose scores have the same bits by hops, and whose decisions are the same.
     size_t same_scores = 0;
     size_t same_by_hops = 0;
+    std::optional<PrecisionReport> precision;  // when int16 was asked for
+    model::PruningReport pruning;              // its fraction is 0 when none was asked for
 };
 
 const std::vector<std::string>& known_targets();

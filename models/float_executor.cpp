@@ -170,6 +170,7 @@ void eval(const Graph& g, const Node& n, const std::vector<Data>& values, Data* 
             softmax(out, n.beta, x, y);
             break;
         case NodeKind::reshape:
+        case NodeKind::requantise:
             *y = x;
             break;
         case NodeKind::transpose: {

@@ -85,7 +85,8 @@ Status check_node(const Graph& g, const Node& n) {
     if (n.kind == NodeKind::mean && (in.size() != 4 || product(out) != channels_of(in)))
         return wrong(n, "a mean gives one value a channel");
     const bool same_count = n.kind == NodeKind::reshape || n.kind == NodeKind::transpose ||
-                            n.kind == NodeKind::unary || n.kind == NodeKind::softmax || two;
+                            n.kind == NodeKind::unary || n.kind == NodeKind::softmax ||
+                            n.kind == NodeKind::requantise || two;
     if (same_count && product(in) != product(out)) return wrong(n, "input and output differ in size");
     if (n.kind == NodeKind::argmax && (product(out) != 1 || product(in) > 128))
         return wrong(n, "takes one row of at most 128 scores");
@@ -213,6 +214,8 @@ const char* node_kind_name(NodeKind kind) {
             return "lookup_table";
         case NodeKind::ring:
             return "ring";
+        case NodeKind::requantise:
+            return "requantise";
     }
     return "";
 }

@@ -3,7 +3,7 @@
 // another layout, so that everything after them knows one. The batch is always 1.
 //
 // A float graph (ONNX) carries real weights; a quantised one (TFLite, or the quantiser's work) also
-// carries int8 weights, int32 biases and a scale and zero point for every value.
+// carries int8 weights, integer biases and a scale, zero point and type for every value.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,7 @@ struct Value {
     Shape shape;
     float scale = 0;  // 0 = not quantised
     int32_t zero_point = 0;
+    ElementType type = ElementType::int8;  // once quantised; or int16, zero point 0
 
     size_t elements() const;
 };
@@ -47,8 +48,9 @@ enum class NodeKind {
     argmax,  // of one row
     gru,     // over the time of a signal [1, 1, time, inputs]
     lstm,
-    unary,  // any function of one number: an int8 table in the plan
-    ring,   // rows of earlier windows before this one's (models/streaming.h)
+    ring,        // rows of earlier windows before this one's (models/streaming.h)
+    unary,       // any function of one number: a table in the plan
+    requantise,  // the same number in another type or scale; where int8 and int16 meet
 };
 
 const char* node_kind_name(NodeKind kind);
@@ -71,13 +73,15 @@ struct Node {
     std::function<float(float)> function;  // unary
     bool clip = false;                     // unary: the function only clamps to low..high
     uint32_t windows = 1;                  // ring: RingParams::windows
+    // unary over int16 of a TFLite file, whose own arithmetic is to be kept; any other is a curve.
+    enum class Squash { none, sigmoid, tanh } squash = Squash::none;
 
     // conv2d [oc][kh][kw][ic], depthwise [kh][kw][oc], fully_connected [out][in]; bias [oc]. gru, lstm
     // (always real): W [gates * hidden][inputs], then R [gates * hidden][hidden]; bias of W, then of R.
     std::vector<float> weights, bias;
     std::vector<int8_t> quantised_weights;
-    std::vector<int32_t> quantised_bias;
-    std::vector<float> weight_scale;  // one an output channel, or one for all
+    std::vector<int64_t> quantised_bias;  // 32 bits when the input is int8
+    std::vector<float> weight_scale;      // one an output channel, or one for all
 
     bool has_weights() const {
         return kind == NodeKind::conv2d || kind == NodeKind::depthwise_conv2d ||

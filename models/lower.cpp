@@ -6,22 +6,10 @@
 
 #include "models/core/ops/recurrent.h"
 #include "models/core/ops/ring.h"
+#include "models/lower_int16.h"
 
 namespace lockstep::model {
 namespace {
-
-template <typename T>
-void append(std::vector<uint8_t>* out, const T* data, size_t count) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(data);
-    out->insert(out->end(), bytes, bytes + count * sizeof(T));
-}
-
-template <typename T>
-std::vector<uint8_t> params_of(const T& header) {
-    std::vector<uint8_t> out;
-    append(&out, &header, 1);
-    return out;
-}
 
 ClampParams clamp_of(const Node& n, const Value& out) {
     ClampParams c = {-128, 127};
@@ -105,13 +93,6 @@ LookupParams lookup_params(const Graph& g, const Node& n) {
     }
     return p;
 }
-
-struct Emitted {
-    uint16_t code = 0;
-    std::vector<uint8_t> params;
-    uint32_t scratch = 0;
-    uint16_t keeps = 0;
-};
 
 // The weights of a fully connected layer or a convolution in the target's order; rows when that is not
 // possible.
@@ -208,6 +189,7 @@ Result<Emitted> emit_recurrent(const Graph& g, const Node& n) {
 Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
     const Value& in = g.values[n.inputs[0]];
     const Value& out = g.values[n.output];
+    if (is_int16(g, n)) return emit_int16(g, n);
     Emitted e;
     switch (n.kind) {
         case NodeKind::conv2d:
@@ -319,6 +301,8 @@ Result<Emitted> emit(const Graph& g, const Node& n, Target target) {
             e.code = kOpLookupTable;
             e.params = params_of(lookup_params(g, n));
             return e;
+        case NodeKind::requantise:
+            break;  // emit_int16()
     }
     return e;
 }
@@ -363,8 +347,7 @@ Result<uint16_t> emit_network(const Graph& g, uint16_t input, PlanBuilder* plan,
         for (const size_t i : n.inputs)
             inputs.push_back(tensor[i]);
         const Value& out = g.values[n.output];
-        tensor[n.output] =
-            plan->add_tensor(ElementType::int8, plan_dims(out.shape), out.scale, out.zero_point);
+        tensor[n.output] = plan->add_tensor(out.type, plan_dims(out.shape), out.scale, out.zero_point);
         plan->add_operator(e->code, std::move(inputs), tensor[n.output], std::move(e->params), n.name,
                            StageKind::layer, e->scratch, e->keeps);
     }

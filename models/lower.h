@@ -23,7 +23,7 @@ std::vector<uint16_t> plan_dims(const Shape& shape);
 // layout has a kernel.
 enum class Target { any, armv7em };
 
-// Adds every node of the graph; `input` is the plan's int8 tensor that holds the graph's input. Returns
+// Adds every node of the graph; `input` is the plan's tensor that holds the graph's input. Returns
 // the tensor of the graph's output.
 // REQUIRES: check_graph(graph) was ok.
 Result<uint16_t> emit_network(const Graph& graph, uint16_t input, PlanBuilder* plan,

@@ -296,7 +296,8 @@ class Importer {
         if (op.inputs()->size() > 2 && op.inputs()->Get(2) >= 0) {
             const auto bias = constant(op, 2, kInt32);
             if (!bias) return tl::make_unexpected(bias.error());
-            n->quantised_bias = int32s(*bias);
+            const std::vector<int32_t> values = int32s(*bias);
+            n->quantised_bias.assign(values.begin(), values.end());
         } else {
             n->quantised_bias.assign(channels, 0);
         }

@@ -14,7 +14,7 @@ namespace {
 struct Request {
     ConvertRequest convert;
     std::string output;
-    std::vector<std::string> without;
+    std::vector<std::string> without, int16;
     bool list_rewrites = false;
     bool force = false;
     bool json = false;
@@ -84,12 +84,63 @@ void say_streaming(const ConvertReport& report) {
     say(text);
 }
 
+Json precision_json(const PrecisionReport& p) {
+    Json layers = Json::array();
+    for (const LayerPrecision& l : p.layers) {
+        layers.push_back({{"layer", l.layer},
+                          {"activations", l.why.empty() ? "int8" : "int16"},
+                          {"int8_sqnr_db", l.int8_db},
+                          {"sqnr_db", l.chosen_db},
+                          {"macs", l.macs},
+                          {"int8_bytes", l.bytes}});
+        if (l.why.empty()) continue;
+        layers.back()["why"] = l.why;
+        layers.back()["score_error_without"] = l.error_without;
+    }
+    Json out = {{"windows", p.windows},
+                {"score_error", p.error},
+                {"int8_score_error", p.int8_error},
+                {"int16_score_error", p.int16_error},
+                {"arena_bytes", p.arena},
+                {"int8_arena_bytes", p.int8_arena},
+                {"int16_arena_bytes", p.int16_arena},
+                {"macs", p.macs},
+                {"int16_macs", p.int16_macs},
+                {"layers", layers}};
+    if (p.limit > 0) out["limit"] = p.limit;
+    return out;
+}
+
+std::string share(double v) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.2f %%", 100 * v);
+    return text;
+}
+
+void say_precision(const PrecisionReport& p) {
+    for (const LayerPrecision& l : p.layers) {
+        if (l.why.empty()) continue;
+        char noise[64];
+        std::snprintf(noise, sizeof noise, "%.1f dB above its noise, %.1f in int8", l.chosen_db, l.int8_db);
+        std::string text = "int16 \"" + l.layer + "\" (" + l.why + "): " + noise + "; " +
+                           std::to_string(l.bytes) + " bytes more, " + std::to_string(l.macs) +
+                           " multiplications in int16";
+        say(text + "; the scores' error without it: " + share(l.error_without));
+    }
+    say("error of the scores on " + std::to_string(p.windows) + " windows, of their spread: " +
+        share(p.error) + " (all int8 " + share(p.int8_error) + ", all int16 " + share(p.int16_error) +
+        (p.limit > 0 ? "; limit " + share(p.limit) : "") + "); arena " + std::to_string(p.arena) +
+        " bytes (" + std::to_string(p.int8_arena) + ", " + std::to_string(p.int16_arena) + "); " +
+        std::to_string(p.int16_macs) + " of " + std::to_string(p.macs) + " multiplications in int16");
+}
+
 int run(Request r) {
     if (r.list_rewrites) return list_rewrites(r.json);
     if (r.convert.source.empty() || r.output.empty())
         return complain({ErrorKind::usage, "a source and a plan are needed", "",
                          "lockstep model convert SOURCE -o NAME.lsplan"});
     r.convert.without.insert(r.without.begin(), r.without.end());
+    r.convert.quantiser.int16.insert(r.int16.begin(), r.int16.end());
     r.convert.tool = std::string("lockstep ") + LOCKSTEP_VERSION;
     const auto windows = session_windows(r.convert);
     if (!windows) return complain(windows.error());
@@ -111,11 +162,13 @@ int run(Request r) {
                     {"same_decision", report.same_decision},
                     {"largest_error", report.largest_error},
                     {"rewrites", rewrites}};
+        if (report.precision) out["precision"] = precision_json(*report.precision);
         if (r.convert.prune > 0) out["pruning"] = pruning_json(report.pruning);
         if (report.streaming) out["streaming"] = streaming_json(report);
         print_json(out);
     }
     if (report.streaming) say_streaming(report);
+    if (report.precision) say_precision(*report.precision);
     if (r.convert.prune > 0) say_pruning(report.pruning);
     std::string text = r.output + ": plan " + id.substr(0, 16) + ", " + std::to_string(bytes->size()) +
                        " bytes, " + std::to_string(report.macs) + " multiplications a window";
@@ -176,6 +229,18 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
                   ".onnx, .tflite, or .json of a classical model or an operator");
     c->add_option("plan,-o,--output", r->output, "NAME.lsplan");
     add_calibration_options(*c, &r->convert);
+    c->add_option("--activations", r->convert.activations,
+                  "Of a float network: int8, int16, or mixed: int16 where int8 loses too much")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, ConvertRequest::Activations>{
+            {"int8", ConvertRequest::Activations::int8},
+            {"int16", ConvertRequest::Activations::int16},
+            {"mixed", ConvertRequest::Activations::mixed}}));
+    c->add_option("--int16", r->int16,
+                  "A layer that gets int16, by its name, or input; may be given several times");
+    c->add_option("--int16-layers", r->convert.limits.layers, "With mixed: at most so many layers in int16");
+    c->add_option("--score-error", r->convert.limits.score_error,
+                  "With mixed: RMS error of the scores that may be, as a share of their spread (0.01)")
+        ->check(CLI::Range(0.0, 10.0));
     c->add_option("--target", r->convert.target,
                   "Whose kernels the weights are laid out for; the bits are the same")
         ->check(CLI::IsMember(known_targets()));

@@ -57,7 +57,7 @@ inline Code check_wide_channels(Bytes params, size_t header_bytes, size_t channe
         if (a.bias[o] <= -kWideLimit || a.bias[o] >= kWideLimit) return Code::out_of_range;
         int64_t bound = a.bias[o] < 0 ? -a.bias[o] : a.bias[o];
         for (size_t k = 0; k < taps; ++k) {
-            const auto w = int32_t(a.weights[o * channel_step + k * tap_step]);
+            const int8_t w = a.weights[o * channel_step + k * tap_step];
             bound += int64_t(w < 0 ? -w : w) << 15;
         }
         if (bound >= kWideLimit) return Code::out_of_range;
