@@ -161,6 +161,7 @@ class Streamer {
             case NodeKind::average_pool:
                 return take_windowed(n, f);
             case NodeKind::unary:
+            case NodeKind::requantise:
                 return emit(n, {f.value}, f);
             case NodeKind::softmax:
                 if (f.axis + 1 == old_.values[n.inputs[0]].shape.size()) break;

@@ -238,7 +238,12 @@ void compare(bool causal, int networks) {
         std::vector<std::vector<float>> windows;
         for (int w = 0; w < 4; ++w)
             windows.push_back(make.signal(n));
-        ASSERT_TRUE(quantise(&graph, windows, {}));
+        QuantiserOptions options;
+        options.all_int16 = i % 4 == 0;
+        if (i % 4 == 1)  // int8 and int16 meet
+            for (const std::string& layer : int16_layers(graph))
+                if (make.in(0, 1) == 0) options.int16.insert(layer);
+        ASSERT_TRUE(quantise(&graph, windows, options));
         StreamingReport report;
         const auto by_hops = stream_by_hop(graph, hop, false, &report);
         if (!by_hops) {
