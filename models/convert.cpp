@@ -378,7 +378,10 @@ Result<std::vector<uint8_t>> convert_tflite(const ConvertRequest& request, const
     }
     report->macs = multiply_accumulates(*graph);
     const std::string provenance = provenance_of(request, *graph, *report, nullptr);
-    if (request.preprocessing.empty()) return raw_plan(*graph, "int8", provenance, target, request.classes);
+    if (request.preprocessing.empty()) {
+        const bool wide = graph->values[graph->input].type == model::ElementType::int16;
+        return raw_plan(*graph, wide ? "int16" : "int8", provenance, target, request.classes);
+    }
     return stream_plan(*graph, *way, provenance, target);
 }
 

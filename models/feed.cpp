@@ -21,7 +21,7 @@ Result<InputOrder> order_of(const PlanPtr& plan) {
         return fail(ErrorKind::usage, "the plan has several inputs", plan->path, "feed it a session instead");
     const model::InputSpec input = plan->plan.input(0);
     // A plan that came from TensorFlow Lite keeps its file's order.
-    return InputOrder{input.span, input.channels, raw_type(plan->plan) != model::ElementType::int8};
+    return InputOrder{input.span, input.channels, raw_type(plan->plan) == model::ElementType::float32};
 }
 
 Result<Windows> arranged(const WindowSet& set, const InputOrder& order) {

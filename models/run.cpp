@@ -104,33 +104,49 @@ const StageTensor& network_output(const std::vector<StageTensor>& stages) {
 }  // namespace
 
 model::ElementType raw_type(const model::Plan& plan) {
-    return strcmp(plan.channel_unit(0, 0), "int8") == 0 ? ElementType::int8 : ElementType::float32;
+    const char* unit = plan.channel_unit(0, 0);
+    return strcmp(unit, "int8") == 0    ? ElementType::int8
+           : strcmp(unit, "int16") == 0 ? ElementType::int16
+                                        : ElementType::float32;
 }
 
 Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs) {
     Engine engine;
     if (const Status s = engine.bind_one_input(plan); !s) return tl::make_unexpected(s.error());
-    const bool int8 = raw_type(plan->plan) == ElementType::int8;
+    const ElementType type = raw_type(plan->plan);
+    const bool quantised = type != ElementType::float32;
     const auto quant = quantised_input(plan->plan);
-    if (int8 && !quant) return fail(ErrorKind::usage, "the plan does not quantise its input", plan->path);
-    const size_t n = engine.values(), step = n * (int8 ? 1 : 4);
+    if (quantised && (!quant || ElementType(quant->type) != type))
+        return fail(ErrorKind::usage, "the plan does not quantise its input", plan->path);
+    const size_t n = engine.values(), step = n * model::element_bytes(type);
     if (inputs.empty() || inputs.size() % step != 0)
         return fail(ErrorKind::usage,
                     "the input has " + std::to_string(inputs.size()) + " bytes, not a multiple of " +
                         std::to_string(step),
                     plan->path,
-                    std::string("give ") + std::to_string(n) + (int8 ? " int8" : " float32") + " values");
+                    std::string("give ") + std::to_string(n) +
+                        (type == ElementType::int8    ? " int8"
+                         : type == ElementType::int16 ? " int16"
+                                                      : " float32") +
+                        " values");
     std::vector<uint8_t> out;
     std::vector<float> x(n);
     for (size_t at = 0; at < inputs.size(); at += step) {
-        if (int8)
-            // Exact: the quantiser's division gives q - zero point back.
+        // Exact: the quantiser's division gives q - zero point back.
+        if (type == ElementType::int8)
             for (size_t i = 0; i < n; ++i)
                 x[i] = float(int8_t(inputs[at + i]) - quant->zero_point) * quant->scale;
+        else if (type == ElementType::int16)
+            for (size_t i = 0; i < n; ++i) {
+                int16_t q = 0;
+                memcpy(&q, &inputs[at + 2 * i], 2);
+                x[i] = float(q) * quant->scale;
+            }
         else
             memcpy(x.data(), inputs.data() + at, step);
         const std::vector<StageTensor> stages = engine.run(x.data());
-        const std::vector<uint8_t>& bytes = int8 ? network_output(stages).bytes : own_scores(stages).bytes;
+        const std::vector<uint8_t>& bytes =
+            quantised ? network_output(stages).bytes : own_scores(stages).bytes;
         out.insert(out.end(), bytes.begin(), bytes.end());
     }
     return out;

@@ -21,8 +21,8 @@ struct StageTensor {
     std::vector<uint8_t> bytes;
 };
 
-// What raw files of this plan hold: int8 for a converted int8 model (its input's channels have the unit
-// "int8"), float32 otherwise.
+// What raw files of this plan hold: int8 or int16 (little-endian) for a model that came quantised (its
+// input's channels have the unit "int8" or "int16"), float32 otherwise.
 model::ElementType raw_type(const model::Plan& plan);
 
 // One or more inputs, one after another, as the network takes them after filters and before

@@ -304,7 +304,7 @@ class Writer {
 Result<SourcePlan> plan_source(const PlanPtr& plan, const std::string& name, bool int8_ends) {
     if (plan->plan.inputs() != 1)
         return fail(ErrorKind::usage, "a plan in source form has one input", plan->path);
-    return Writer(plan->plan.blob(), int8_ends || raw_type(plan->plan) == ElementType::int8).write(name);
+    return Writer(plan->plan.blob(), int8_ends || raw_type(plan->plan) != ElementType::float32).write(name);
 }
 
 }  // namespace lockstep

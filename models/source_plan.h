@@ -18,10 +18,10 @@ struct SourcePlan {
 };
 
 // `name` becomes the namespace (lockstep::NAME) and, with .h, the file the source includes. Input and
-// output are those of run_raw (models/run.h): a plan with int8 raw tensors begins behind its quantiser and
-// ends at its last layer, so that neither a float nor a byte of float tensors is left; with `int8_ends` any
-// plan with one quantiser does. The arena is laid out again: a reshape shares its input's bytes.
-// Errors: usage, an operator that has no source form.
+// output are those of run_raw (models/run.h): a plan with int8 or int16 raw tensors begins behind its
+// quantiser and ends at its last layer, so that neither a float nor a byte of float tensors is left; with
+// `int8_ends` any plan with one quantiser does. The arena is laid out again: a reshape shares its input's
+// bytes. Errors: usage, an operator that has no source form.
 Result<SourcePlan> plan_source(const PlanPtr& plan, const std::string& name, bool int8_ends = false);
 
 }  // namespace lockstep

@@ -34,11 +34,16 @@ enum Builtin : int32_t {
     kBuiltinExpandDims = 70,
     kBuiltinLeakyRelu = 98,
     kBuiltinElu = 111,
+    kBuiltinQuantize = 114,
     kBuiltinHardSwish = 117,
     kBuiltinGelu = 150,
 };
 
-enum ElementCode : int8_t { kInt32 = 2, kInt8 = 9 };
+enum ElementCode : int8_t { kInt32 = 2, kInt64 = 4, kInt16 = 7, kInt8 = 9 };
+
+size_t bytes_of(ElementCode code) {
+    return code == kInt64 ? 8 : code == kInt32 ? 4 : code == kInt16 ? 2 : 1;
+}
 
 const std::map<int32_t, NodeKind> kKinds = {
     {kBuiltinAdd, NodeKind::add},
@@ -63,6 +68,7 @@ const std::map<int32_t, NodeKind> kKinds = {
     {kBuiltinExpandDims, NodeKind::reshape},
     {kBuiltinLeakyRelu, NodeKind::unary},
     {kBuiltinElu, NodeKind::unary},
+    {kBuiltinQuantize, NodeKind::requantise},
     {kBuiltinHardSwish, NodeKind::unary},
     {kBuiltinGelu, NodeKind::unary},
 };
@@ -92,7 +98,7 @@ class Importer {
             if (const Status s = read_operator(*sub_->operators()->Get(i), i); !s)
                 return tl::make_unexpected(s.error());
         const auto input = value(sub_->inputs()->Get(0)), output = value(sub_->outputs()->Get(0));
-        if (!input || !output) return bad("input or output is not an int8 tensor");
+        if (!input || !output) return bad("input or output is not an int8 or int16 tensor");
         graph_.input = *input;
         graph_.output = *output;
         if (const Status s = check_graph(graph_); !s) return tl::make_unexpected(s.error());
@@ -140,7 +146,7 @@ class Importer {
         return true;
     }
 
-    // Every int8 tensor without data becomes a value.
+    // Every int8 or int16 tensor without data becomes a value.
     Status read_values() {
         const auto& tensors = *sub_->tensors();
         if (tensors.size() > 4 * kMaxNodes) return bad("too many tensors");
@@ -149,7 +155,7 @@ class Importer {
             const tflite::Tensor& t = *tensors.Get(i);
             if (t.buffer() >= model_->buffers()->size()) return bad("a tensor has no buffer");
             const auto* data = model_->buffers()->Get(t.buffer())->data();
-            if ((data != nullptr && data->size() != 0) || t.type() != kInt8) continue;
+            if ((data != nullptr && data->size() != 0) || (t.type() != kInt8 && t.type() != kInt16)) continue;
             Shape shape;
             const std::string name = t.name() != nullptr ? t.name()->str() : std::to_string(i);
             if (!small_shape(t, &shape))
@@ -159,14 +165,18 @@ class Importer {
             const tflite::Quantisation* q = t.quantisation();
             if (q == nullptr || q->scale() == nullptr || q->zero_point() == nullptr ||
                 q->scale()->size() != 1 || q->zero_point()->size() != 1)
-                return bad("tensor \"" + name + "\" is not quantised; only int8 models can be read");
+                return bad("tensor \"" + name +
+                           "\" is not quantised; only int8 and int16x8 models can be read");
             const size_t at = graph_.add_value(name, shape);
             const float scale = q->scale()->Get(0);
             const int64_t zero_point = q->zero_point()->Get(0);
-            if (!(scale > 0) || !std::isfinite(scale) || zero_point < -128 || zero_point > 127)
+            const bool wide = t.type() == kInt16;
+            if (!(scale > 0) || !std::isfinite(scale) || zero_point < (wide ? 0 : -128) ||
+                zero_point > (wide ? 0 : 127))
                 return bad("tensor \"" + name + "\" has a scale or zero point out of range");
             graph_.values[at].scale = scale;
             graph_.values[at].zero_point = int32_t(zero_point);
+            graph_.values[at].type = wide ? ElementType::int16 : ElementType::int8;
             values_[i] = at;
         }
         return {};
@@ -174,7 +184,7 @@ class Importer {
 
     Result<size_t> value(int32_t index) const {
         if (index < 0 || size_t(index) >= values_.size() || values_[size_t(index)] == SIZE_MAX)
-            return bad("an operator needs an int8 activation that is missing");
+            return bad("an operator needs an int8 or int16 activation that is missing");
         return values_[size_t(index)];
     }
 
@@ -192,7 +202,7 @@ class Importer {
         for (const int32_t d : shape)
             c.elements *= size_t(d);
         c.bytes = Bytes(data->data(), data->size());
-        if (c.bytes.size() != c.elements * (type == kInt32 ? 4 : 1))
+        if (c.bytes.size() != c.elements * bytes_of(type))
             return bad("a constant's data does not fit its shape");
         return c;
     }
@@ -222,7 +232,8 @@ class Importer {
         if (!out) return bad(n, out.error().what);
         n.output = *out;
         if (n.kind == NodeKind::unary) set_function(op, builtin, &n);
-        Status s = {};
+        Status s = check_types(op, builtin, &n);
+        if (!s) return bad(n, s.error().what);
         if (n.has_weights()) s = read_weights(op, &n);
         if (s && (n.kind == NodeKind::conv2d || n.kind == NodeKind::depthwise_conv2d ||
                   n.kind == NodeKind::max_pool || n.kind == NodeKind::average_pool))
@@ -231,6 +242,41 @@ class Importer {
         if (!s) return bad(n, s.error().what);
         graph_.nodes.push_back(std::move(n));
         return {};
+    }
+
+    // An operator has one type; of those over int16 the ones whose arithmetic is known.
+    Status check_types(const tflite::Operator& op, int32_t builtin, Node* n) const {
+        if (n->kind == NodeKind::requantise) return {};
+        const Value& out = graph_.values[n->output];
+        for (const size_t i : n->inputs)
+            if (graph_.values[i].type != out.type) return bad("mixes int8 and int16");
+        if (out.type != ElementType::int16) return {};
+        const auto fixed = [&] { return std::fabs(out.scale * 32768 - 1) < 0.001f; };
+        switch (builtin) {
+            case kBuiltinRelu:
+            case kBuiltinRelu6:
+                n->clip = true;
+                n->low = 0;
+                if (builtin == kBuiltinRelu6) n->high = 6;
+                return {};
+            case kBuiltinLogistic:
+            case kBuiltinTanh:
+                n->squash = builtin == kBuiltinTanh ? Node::Squash::tanh : Node::Squash::sigmoid;
+                return fixed() ? Status{} : bad("an output scale other than 1/32768");
+            case kBuiltinSoftmax:
+                return fixed() ? Status{} : bad("an output scale other than 1/32768");
+            case kBuiltinAdd:
+            case kBuiltinSub: {
+                // Where all scales are powers of two and the file says so, the reference shifts instead.
+                bool powers = op.option<int8_t>(1, 1, file_.end()) != 0;
+                int exponent = 0;
+                for (const size_t i : {n->inputs[0], n->inputs[1], n->output})
+                    powers = powers && std::frexp(graph_.values[i].scale, &exponent) == 0.5f;
+                return powers ? bad("int16 with scales that are powers of two (pot_scale_int16)") : Status{};
+            }
+            default:
+                return n->kind == NodeKind::unary ? bad("has no int16 form here") : Status{};
+        }
     }
 
     void set_function(const tflite::Operator& op, int32_t builtin, Node* n) const {
@@ -294,10 +340,16 @@ class Importer {
         const Shape& out = graph_.values[n->output].shape;
         const size_t channels = image ? size_t(out.back()) : graph_.values[n->output].elements();
         if (op.inputs()->size() > 2 && op.inputs()->Get(2) >= 0) {
-            const auto bias = constant(op, 2, kInt32);
-            if (!bias) return tl::make_unexpected(bias.error());
-            const std::vector<int32_t> values = int32s(*bias);
-            n->quantised_bias.assign(values.begin(), values.end());
+            const bool wide = graph_.values[n->inputs[0]].type == ElementType::int16;
+            const auto bias = constant(op, 2, wide ? kInt64 : kInt32);
+            if (!bias)
+                return bad(bias.error().what +
+                           (wide ? ": biases have 64 bits with int16" : ": biases have 32 bits with int8"));
+            n->quantised_bias.resize(bias->elements);
+            if (wide && bias->elements != 0)
+                memcpy(n->quantised_bias.data(), bias->bytes.data(), bias->bytes.size());
+            const std::vector<int32_t> values = wide ? std::vector<int32_t>() : int32s(*bias);
+            std::copy(values.begin(), values.end(), n->quantised_bias.begin());
         } else {
             n->quantised_bias.assign(channels, 0);
         }
