@@ -163,6 +163,27 @@ def project_plans(models):
             run(os.path.join(BUILD, "benchmarks/plan_to_source"), os.path.join(DATA, "models", model + ".tflite"), model,
                 folder, target)
             paths.append(os.path.join(folder, model + ".lsplan"))
+    return paths + movement_plans()
+
+
+def movement_plans():
+    """The movement model in the forms that no shipped plan has: by hops, in int16, and both."""
+    source = os.path.join(ROOT, "resources/models/movement")
+    folder = os.path.join(OUT, "plans", "forms")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(source, "preprocessing.json"), encoding="utf-8") as f:
+        way = json.load(f)
+    way["inputs"][0]["window"]["hop"] = 20  # which the network's strides divide
+    hops = os.path.join(folder, "preprocessing.json")
+    with open(hops, "w", encoding="utf-8") as f:
+        json.dump(way, f)
+    streaming, int16 = ["--streaming", "--lag"], ["--activations", "int16"]
+    paths = []
+    for name, options in (("streaming", streaming), ("int16", int16), ("streaming-int16", streaming + int16)):
+        paths.append(os.path.join(folder, name + ".lsplan"))
+        run(os.path.join(BUILD, "bin/lockstep"), "model", "convert", os.path.join(source, "movement.onnx"), "-o", paths[-1],
+            "--preprocessing", hops, "--calibration", os.path.join(source, "calibration/inputs.npy"), "--name", name,
+            "--force", *options)
     return paths
 
 
