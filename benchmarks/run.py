@@ -19,6 +19,7 @@ BENCHMARKS = {
        for part in ("kill", "faults", "write", "day")},
     "link.faults": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/link/board.py"), "faults"],
     "studio": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/studio.py")],
+    "core.hops": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/core/hops.py")],
     "core": ["/usr/bin/python3", os.path.join(ROOT, "benchmarks/core/core.py")],
 }
 
