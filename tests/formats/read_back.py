@@ -17,6 +17,7 @@ import numpy as np
 
 ROOT = os.environ["LOCKSTEP_SOURCE"]
 DATA = os.environ["LOCKSTEP_DATA"]
+XDF_DUMP = os.path.join(os.environ["LOCKSTEP_BUILD"], "tests", "formats_xdf_dump")
 CONVERT = os.path.join(os.environ["LOCKSTEP_BUILD"], "tests", "formats_convert")
 sys.path.insert(0, os.path.join(ROOT, "storage", "python"))
 import lockstep  # noqa: E402
@@ -377,7 +378,17 @@ class ReadBack(unittest.TestCase):
                 for a, b in zip(session.labels, original.labels):
                     self.assertEqual(a["class"], b["class"])
                     np.testing.assert_allclose([a["start"], a["stop"]], [b["start"], b["stop"]], atol=1e-9)
-        # A library that people load XDF with, where it is installed.
+        # Libraries that people load XDF with.
+        subprocess.run([XDF_DUMP, path, self.out("hapt.json.xdf")], check=True, capture_output=True)
+        with open(self.out("hapt.json.xdf")) as file:
+            found = json.load(file)
+        acc = found["streams"][0]
+        self.assertEqual((acc["name"], acc["rate"], acc["labels"]), ("acc", 50, ["acc_x", "acc_y", "acc_z"]))
+        np.testing.assert_allclose(np.array(acc["values"]).T, self.table[:, :3] / 720, rtol=1e-6)
+        np.testing.assert_allclose(np.diff(acc["times"]), 0.02, atol=1e-3)
+        with lockstep.open_session(self.hapt[0]) as session:
+            self.assertEqual([(name, round(time, 6)) for name, time, _ in found["events"]],
+                             [(l["class"], round(l["start"], 6)) for l in session.labels])
         try:
             import pyxdf
         except ImportError:
