@@ -147,6 +147,28 @@ void check_stream(hid_t file, const SessionStream& stream, const std::string& gr
     }
 }
 
+// Attributes have no checksum: a stream is what the device said of it when it first had it.
+void check_description(const SessionStream& stream, const std::vector<SegmentInfo>& segments, int index,
+                       Problems* problems) {
+    for (const SegmentInfo& segment : segments)
+        for (size_t i = 0; i < segment.started.streams.size(); ++i) {
+            if (segment.started.streams[i] != index || i >= segment.started.info.streams.size()) continue;
+            const StreamInfo& said = segment.started.info.streams[i];
+            const StreamInfo& is = stream.info;
+            const bool same_channels = std::equal(
+                said.channels.begin(), said.channels.end(), is.channels.begin(), is.channels.end(),
+                [](const ChannelInfo& a, const ChannelInfo& b) {
+                    return a.name == b.name && a.unit == b.unit && a.scale == b.scale && a.offset == b.offset;
+                });
+            if (said.type != is.type || said.rate_num != is.rate_num || said.rate_den != is.rate_den ||
+                !same_channels)
+                problems->push_back("stream " + is.name +
+                                    ": its rate, type or channels are not those that segment " +
+                                    std::to_string(segment.started.segment) + " tells of");
+            return;
+        }
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> verify(const std::string& path, Depth depth) {
@@ -162,6 +184,9 @@ Result<std::vector<std::string>> verify(const std::string& path, Depth depth) {
         for (const std::string& name : h5::children(acquisition.get())) {
             const h5::Id group = h5::open_group(acquisition.get(), name);
             const auto index = h5::read_number<int32_t>(group.get(), "index", 0);
+            if (depth == Depth::accounts)
+                check_description((*session)->streams()[size_t(index)], (*session)->segments(), index,
+                                  &problems);
             check_stream(file.get(), (*session)->streams()[size_t(index)], "acquisition/" + name,
                          (*session)->segments(), index, depth == Depth::accounts, &problems);
         }

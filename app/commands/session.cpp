@@ -99,9 +99,10 @@ int verify(const std::string& path, bool json) {
                     {"faults", *faults}});
     for (const std::string& fault : *faults)
         say(path + ": " + fault);
-    say(path + (faults->empty() ? ": in order"
-                                : ": " + std::to_string(faults->size()) +
-                                      " faults; keep a copy, then try 'lockstep session repair'"));
+    say(path + (faults->empty()
+                    ? ": in order"
+                    : ": " + std::to_string(faults->size()) + (faults->size() == 1 ? " fault" : " faults") +
+                          "; keep a copy, then try 'lockstep session repair'"));
     return faults->empty() ? kYes : kNo;
 }
 

@@ -181,6 +181,9 @@ class Triggers(Case):
         events = mne.find_events(raw, stim_channel="Status", consecutive=True, mask=0xFFFF, mask_type="and",
                                  shortest_event=1, verbose="error")
         self.assertEqual([(at / 1000, f"trigger {code}") for at, _, code in events], self.expected())
+        own = mne.find_events(session["trigger"].to_mne(), consecutive=True, mask=0xFFFF, mask_type="and", shortest_event=1,
+                              verbose="error")
+        np.testing.assert_array_equal(own[:, [0, 2]], events[:, [0, 2]])
 
     def test_inputs_that_are_never_low(self):
         line = np.full(1000, 0xFF00)

@@ -2,10 +2,14 @@
 2 for wrong usage and bad input. Nothing is written or overwritten."""
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
 import unittest
+
+import h5py
+import numpy as np
 
 BUILD = os.environ["LOCKSTEP_BUILD"]
 LOCKSTEP = os.path.join(BUILD, "bin", "lockstep")
@@ -103,6 +107,16 @@ class Messages(unittest.TestCase):
         self.refused("session info live.h5", "cut short", "session repair live.h5")
         self.assertEqual(self.run_it("session", "repair", "live.h5")[0], 0)
         self.assertEqual(self.run_it("session", "verify", "live.h5")[0], 0)
+
+    def test_verify_finds_attributes_that_lie(self):
+        copy = self.at("lies.h5")
+        shutil.copy(self.session, copy)
+        with h5py.File(copy, "r+") as file:
+            file["acquisition/imu"].attrs["rate_num"] = np.uint32(200)
+        status, text = self.run_it("session", "verify", "lies.h5")
+        self.assertEqual(status, 1, text)
+        self.assertIn("stream imu: its rate, type or channels", text)
+        self.assertIn("1 fault;", text)
 
     def test_annotators_of_different_recordings(self):
         for name in ("a", "b"):

@@ -111,10 +111,11 @@ class Stream:
     def to_mne(self):
         """An MNE RawArray on the stream's nominal grid; lost samples are 0 and annotated BAD_gap."""
         import mne
-        kinds = {"eeg": "eeg", "ecg": "ecg", "emg": "emg", "eog": "eog", "gsr": "gsr", "temperature": "temperature"}
+        kinds = {"eeg": "eeg", "ecg": "ecg", "emg": "emg", "eog": "eog", "gsr": "gsr", "temperature": "temperature",
+                 "trigger": "stim"}
         units = {"nV": 1e-9, "uV": 1e-6, "mV": 1e-3, "V": 1.0, "uS": 1e-6}
         kind = kinds.get(self.kind, "misc")
-        factor = np.array([units.get(u, 1.0) if kind != "misc" else 1.0 for u in self.units])
+        factor = np.array([units.get(u, 1.0) if kind not in ("misc", "stim") else 1.0 for u in self.units])
         positions, end = self._grid()
         data = np.zeros((len(self.channels), end))
         onset, duration, description, channels, filled = [], [], [], [], 0
