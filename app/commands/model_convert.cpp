@@ -181,6 +181,18 @@ int run(Request r) {
     return kYes;
 }
 
+// An option that is one of a few words.
+template <typename T>
+void add_choice(CLI::App& c, const std::string& name, T* value, const std::map<std::string, T>& words,
+                const std::string& what) {
+    std::vector<std::string> names;
+    for (const auto& [word, meaning] : words)
+        names.push_back(word);
+    c.add_option_function<std::string>(
+         name, [=](const std::string& word) { *value = words.at(word); }, what)
+        ->check(CLI::IsMember(names));
+}
+
 }  // namespace
 
 // Windows of a session need the model's own way from counts; other files speak for themselves.
@@ -203,11 +215,11 @@ void add_calibration_options(CLI::App& c, ConvertRequest* request) {
     c.add_option("--calibration", request->calibration,
                  "Windows to choose the quantisation by: a session, a training dataset, .npy or .npz");
     c.add_option("--part", request->part, "Of a dataset: train, val, test or all; train when it has one");
-    c.add_option("--method", request->quantiser.method, "Ranges: minmax, percentile or mse")
-        ->transform(CLI::CheckedTransformer(
-            std::map<std::string, model::RangeMethod>{{"minmax", model::RangeMethod::minmax},
-                                                      {"percentile", model::RangeMethod::percentile},
-                                                      {"mse", model::RangeMethod::mse}}));
+    add_choice(c, "--method", &request->quantiser.method,
+               {{"minmax", model::RangeMethod::minmax},
+                {"percentile", model::RangeMethod::percentile},
+                {"mse", model::RangeMethod::mse}},
+               "How the ranges are chosen");
     c.add_option("--clip", request->quantiser.clip,
                  "With percentile: share of the values at each end that may be clipped (0.0001)")
         ->check(CLI::Range(0.0, 0.4));
@@ -229,12 +241,11 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
                   ".onnx, .tflite, or .json of a classical model or an operator");
     c->add_option("plan,-o,--output", r->output, "NAME.lsplan");
     add_calibration_options(*c, &r->convert);
-    c->add_option("--activations", r->convert.activations,
-                  "Of a float network: int8, int16, or mixed: int16 where int8 loses too much")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, ConvertRequest::Activations>{
-            {"int8", ConvertRequest::Activations::int8},
-            {"int16", ConvertRequest::Activations::int16},
-            {"mixed", ConvertRequest::Activations::mixed}}));
+    add_choice(*c, "--activations", &r->convert.activations,
+               {{"int8", ConvertRequest::Activations::int8},
+                {"int16", ConvertRequest::Activations::int16},
+                {"mixed", ConvertRequest::Activations::mixed}},
+               "Of a float network; mixed: int16 where int8 loses too much");
     c->add_option("--int16", r->int16,
                   "A layer that gets int16, by its name, or input; may be given several times");
     c->add_option("--int16-layers", r->convert.limits.layers, "With mixed: at most so many layers in int16");
