@@ -36,7 +36,11 @@ int main(int argc, char** argv) {
         for (const CLI::App* app = &root; !app->get_subcommands().empty();
              app = app->get_subcommands().front())
             name += " " + app->get_subcommands().front()->get_name();
-        say("lockstep: " + std::string(e.what()) + "; see '" + name + " --help'");
+        std::string what = e.what();
+        const auto unknown = where->remaining();
+        if (where->get_require_subcommand_min() > 0 && !unknown.empty())
+            what = "there is no command \"" + unknown.front() + "\"";
+        say("lockstep: " + what + "; see '" + name + " --help'");
         return kUsage;
     }
     set_log_level(verbosity);

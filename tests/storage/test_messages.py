@@ -63,6 +63,10 @@ class Messages(unittest.TestCase):
                                  ("folder.h5", "is a folder")):
                 self.refused(f"{command} {name}", name, *words)
 
+    def test_commands_that_do_not_exist(self):
+        self.refused("label nonsense s.h5", 'no command "nonsense"', "lockstep label --help")
+        self.refused("session", "subcommand is required", "lockstep session --help")
+
     def test_labels(self):
         for words, *expected in (
                 ("add s.h5 --start -5 --class x", "outside of the session", "0 to 3 s"),
