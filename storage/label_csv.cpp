@@ -138,7 +138,7 @@ Result<std::vector<LabelLine>> parse_label_csv(const std::string& text, const st
             for (size_t i = 0; i < fields.size(); ++i)
                 if (fields[i] == *name) column[f] = int(i);
     if (column[stop_s] < 0 && column[duration] >= 0) column[stop_s] = column[duration];
-    for (const Field f : {start_s, stop_s, label_class})
+    for (const Field f : {start_s, label_class})
         if (column[f] < 0) return wrong(1, std::string("the column ") + kNames[f].front() + " is missing");
     const bool lasts = column[stop_s] == column[duration];
     std::string whose[2];  // file, subject

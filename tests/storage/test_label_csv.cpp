@@ -49,6 +49,9 @@ TEST(LabelCsv, WrongLinesAreNamed) {
     EXPECT_NE(message("nan,2,walk,,\n").find("not a time"), std::string::npos);
     EXPECT_NE(message("1,2,\"walk\n").find("quote"), std::string::npos);
     EXPECT_FALSE(parse_label_csv("", "s.csv"));
+    const auto points = parse_label_csv("onset,label\n1.5,x\n", "s.csv");
+    ASSERT_TRUE(points);
+    EXPECT_EQ(points->at(0).label.stop, 1.5);
     EXPECT_FALSE(parse_label_csv("a,b,c\n", "s.csv"));
     LabelLine line;
     line.stream = "nosuch";
