@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "models/core/kernels/products.h"
 #include "models/core/ops/check.h"
 #include "models/core/quant.h"
 
@@ -56,7 +57,7 @@ struct Layer {
     size_t inputs, hidden;
     const int32_t *bias_x, *bias_h, *multiplier_x, *shift_x, *multiplier_h, *shift_h;
     const int8_t *weights_x, *weights_h;
-    int16_t *h, *cell, *gate;  // [hidden]; GRU: `cell` keeps the reset gate, `gate` the update gate
+    int16_t *h, *cell, *gate;  // [hidden]; GRU: `gate` keeps the update gate, `cell` nothing
     int8_t *narrow, *gated;    // [hidden]: h in int8, and what the reset gate leaves of it
 
     Layer(const OperatorContext& c, size_t gates)
@@ -77,23 +78,28 @@ struct Layer {
         gated = narrow + hidden;
     }
 
-    // The two sums of a row in Q3.12.
-    int32_t from_input(size_t row, const int8_t* x) const {
-        return sum(bias_x[row], weights_x + row * inputs, x, inputs, multiplier_x[row], shift_x[row]);
+    // Rows `row`, row + hidden ...: what the input, or the state, gives to one unit's gates, in Q3.12.
+    template <typename Products, size_t Gates>
+    void from_input(size_t row, const int8_t* x, int32_t* out) const {
+        sums<Products, Gates>({bias_x, multiplier_x, shift_x}, weights_x, row, x, inputs, out);
     }
-    int32_t from_state(size_t row, const int8_t* state) const {
-        return sum(bias_h[row], weights_h + row * hidden, state, hidden, multiplier_h[row], shift_h[row]);
-    }
-    int32_t both(size_t row, const int8_t* x) const {
-        return clamp16(from_input(row, x) + from_state(row, narrow));
+    template <typename Products, size_t Gates>
+    void from_state(size_t row, const int8_t* state, int32_t* out) const {
+        sums<Products, Gates>({bias_h, multiplier_h, shift_h}, weights_h, row, state, hidden, out);
     }
 
   private:
-    static int32_t sum(int32_t bias, const int8_t* w, const int8_t* x, size_t n, int32_t multiplier,
-                       int32_t shift) {
-        for (size_t i = 0; i < n; ++i)
-            bias += w[i] * x[i];
-        return clamp16(multiply_quantised(bias, multiplier, shift));
+    struct Numbers {
+        const int32_t *bias, *multiplier, *shift;
+    };
+    template <typename Products, size_t Gates>
+    __attribute__((always_inline)) void sums(const Numbers& of, const int8_t* weights, size_t row,
+                                             const int8_t* v, size_t n, int32_t* out) const {
+        for (size_t g = 0; g < Gates; ++g)
+            out[g] = of.bias[row + g * hidden];
+        Products::template add<Gates>(weights + row * n, hidden * n, v, n, out);
+        for (size_t g = 0; g < Gates; ++g)
+            out[g] = Products::rescale(out[g], of.multiplier[row + g * hidden], of.shift[row + g * hidden]);
     }
 };
 
@@ -132,47 +138,73 @@ Code prepare(const OperatorContext& c, uint32_t gates) {
     return Code::ok;
 }
 
-void gru_step(const Layer& l, const int8_t* x, bool reset_first) {
-    const size_t n = l.hidden;
-    for (size_t u = 0; u < n; ++u) {
-        l.gate[u] = int16_t(sigmoid_of(l.both(u, x)));
-        l.cell[u] = int16_t(sigmoid_of(l.both(n + u, x)));
-        l.gated[u] = narrowed(rounding_shift(l.cell[u] * l.h[u], 15));
-    }
-    for (size_t u = 0; u < n; ++u) {
-        const int32_t b = reset_first ? l.from_state(2 * n + u, l.gated)
-                                      : rounding_shift(l.cell[u] * l.from_state(2 * n + u, l.narrow), 15);
-        const int32_t fresh = tanh_of(clamp16(l.from_input(2 * n + u, x) + b));
-        l.h[u] = int16_t(clamp16(fresh + rounding_shift(l.gate[u] * (l.h[u] - fresh), 15)));
+// The new state of unit u: of the update gate, the new value, and the state before.
+int16_t updated(int32_t gate, int32_t fresh, int32_t h) {
+    return int16_t(clamp16(fresh + rounding_shift(gate * (h - fresh), 15)));
+}
+
+template <typename Products>
+__attribute__((noinline)) void gru_step(const Layer& l, const int8_t* x) {
+    for (size_t u = 0; u < l.hidden; ++u) {
+        int32_t a[3], b[3];
+        l.from_input<Products, 3>(u, x, a);
+        l.from_state<Products, 3>(u, l.narrow, b);
+        const int32_t gate = sigmoid_of(clamp16(a[0] + b[0])), reset = sigmoid_of(clamp16(a[1] + b[1]));
+        const int32_t fresh = tanh_of(clamp16(a[2] + rounding_shift(reset * b[2], 15)));
+        l.h[u] = updated(gate, fresh, l.h[u]);
     }
 }
 
-void lstm_step(const Layer& l, const int8_t* x) {
+// The reset gate acts on the state before its sum.
+template <typename Products>
+__attribute__((noinline)) void gru_step_reset_first(const Layer& l, const int8_t* x) {
     const size_t n = l.hidden;
     for (size_t u = 0; u < n; ++u) {
-        const int32_t i = sigmoid_of(l.both(u, x));
-        const int32_t o = sigmoid_of(l.both(n + u, x));
-        const int32_t f = sigmoid_of(l.both(2 * n + u, x));
-        const int32_t g = tanh_of(l.both(3 * n + u, x));
+        int32_t a[2], b[2];
+        l.from_input<Products, 2>(u, x, a);
+        l.from_state<Products, 2>(u, l.narrow, b);
+        l.gate[u] = int16_t(sigmoid_of(clamp16(a[0] + b[0])));
+        const int32_t reset = sigmoid_of(clamp16(a[1] + b[1]));
+        l.gated[u] = narrowed(rounding_shift(reset * l.h[u], 15));
+    }
+    for (size_t u = 0; u < n; ++u) {
+        int32_t a, b;
+        l.from_input<Products, 1>(2 * n + u, x, &a);
+        l.from_state<Products, 1>(2 * n + u, l.gated, &b);
+        l.h[u] = updated(l.gate[u], tanh_of(clamp16(a + b)), l.h[u]);
+    }
+}
+
+template <typename Products>
+__attribute__((noinline)) void lstm_step(const Layer& l, const int8_t* x) {
+    for (size_t u = 0; u < l.hidden; ++u) {
+        int32_t a[4], b[4];
+        l.from_input<Products, 4>(u, x, a);
+        l.from_state<Products, 4>(u, l.narrow, b);
+        const int32_t i = sigmoid_of(clamp16(a[0] + b[0])), o = sigmoid_of(clamp16(a[1] + b[1]));
+        const int32_t f = sigmoid_of(clamp16(a[2] + b[2])), g = tanh_of(clamp16(a[3] + b[3]));
         const int32_t cell = clamp16(rounding_shift(f * l.cell[u], 15) + rounding_shift(i * g, 19));
         l.cell[u] = int16_t(cell);
         l.h[u] = int16_t(clamp16(rounding_shift(o * tanh_of(clamp16(cell * 2)), 15)));
     }
 }
 
-void run(const OperatorContext& c, bool gru) {
+template <typename Products, bool Gru>
+void run(const OperatorContext& c) {
     const auto& p = header<RecurrentParams>(c);
     const size_t time = c.input[0]->dim[2];
-    const Layer l(c, gru ? kGruGates : kLstmGates);
+    const Layer l(c, Gru ? kGruGates : kLstmGates);
     memset(c.scratch.data(), 0, recurrent_scratch_bytes(uint32_t(l.hidden)));
     int8_t* y = i8_out(c.output);
     for (size_t step = 0; step < time; ++step) {
         const size_t t = p.reverse != 0 ? time - 1 - step : step;
         const int8_t* x = i8(c.input[0]) + t * l.inputs;
-        if (gru)
-            gru_step(l, x, p.reset_first != 0);
+        if constexpr (!Gru)
+            lstm_step<Products>(l, x);
+        else if (p.reset_first != 0)
+            gru_step_reset_first<Products>(l, x);
         else
-            lstm_step(l, x);
+            gru_step<Products>(l, x);
         for (size_t u = 0; u < l.hidden; ++u)
             l.narrow[u] = narrowed(l.h[u]);
         if (p.last_only == 0) memcpy(y + t * l.hidden, l.narrow, l.hidden);
@@ -190,10 +222,16 @@ Code prepare_lstm(const OperatorContext& c) {
 }  // namespace
 
 void eval_gru(const OperatorContext& c) {
-    run(c, true);
+    run<kernels::FastProducts, true>(c);
 }
 void eval_lstm(const OperatorContext& c) {
-    run(c, false);
+    run<kernels::FastProducts, false>(c);
+}
+void reference_gru(const OperatorContext& c) {
+    run<kernels::PlainProducts, true>(c);
+}
+void reference_lstm(const OperatorContext& c) {
+    run<kernels::PlainProducts, false>(c);
 }
 
 const Operator kGru = {kOpGru, "gru", prepare_gru, eval_gru};

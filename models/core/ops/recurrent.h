@@ -44,6 +44,9 @@ constexpr float kHiddenScale = 1.0f / 128;
 
 void eval_gru(const OperatorContext& c);
 void eval_lstm(const OperatorContext& c);
+// With plain C++ sums, which are the contract.
+void reference_gru(const OperatorContext& c);
+void reference_lstm(const OperatorContext& c);
 extern const Operator kGru;
 extern const Operator kLstm;
 
