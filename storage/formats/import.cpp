@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "storage/formats/import_text.h"
 #include "storage/formats/samples.h"
 
 namespace lockstep {
@@ -209,9 +210,9 @@ Status ImportSink::label(double start, double stop, const std::string& label_cla
     edit.after.stop = std::isfinite(stop) ? std::max(edit.after.start, stop) : edit.after.start;
     edit.after.stream = stream;
     edit.after.channel = channel;
-    edit.after.label_class = label_class;
+    edit.after.label_class = storage::to_utf8(label_class);
     edit.after.source = "import";
-    edit.after.note = note;
+    edit.after.note = storage::to_utf8(note);
     edit.author = "import";
     edit.reason = "import";
     edit.revision = labels_;

@@ -57,6 +57,35 @@ std::string lower(std::string text) {
     return text;
 }
 
+std::string to_utf8(const std::string& text) {
+    const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    bool valid = true;
+    for (size_t i = 0; i < text.size() && valid;) {
+        const unsigned first = byte(i);
+        const size_t more = first < 0x80                    ? 0
+                            : first >= 0xC2 && first < 0xE0 ? 1
+                            : (first & 0xF0) == 0xE0        ? 2
+                                                            : 3;
+        valid = more < 3 || (first >= 0xF0 && first < 0xF5);
+        for (size_t k = 1; k <= more; ++k)
+            valid = valid && (byte(i + k) & 0xC0) == 0x80;
+        // Longer than it need be, half of a pair, or past the last character.
+        if (first == 0xE0) valid = valid && byte(i + 1) >= 0xA0;
+        if (first == 0xED) valid = valid && byte(i + 1) < 0xA0;
+        if (first == 0xF0) valid = valid && byte(i + 1) >= 0x90;
+        if (first == 0xF4) valid = valid && byte(i + 1) < 0x90;
+        i += more + 1;
+    }
+    if (valid) return text;
+    std::string out;
+    for (const char c : text) {
+        const auto code = static_cast<unsigned char>(c);
+        if (code >= 0x80) out += char(0xC0 | code >> 6);
+        out += code >= 0x80 ? char(0x80 | (code & 0x3F)) : c;
+    }
+    return out;
+}
+
 bool parse_number(const std::string& text, double* out) {
     const char* first = text.data();
     const char* last = first + text.size();
@@ -97,8 +126,10 @@ StreamInfo make_stream(const std::string& name, const std::string& kind, SampleT
 void add_channel(StreamInfo* info, const std::string& name, const std::string& unit, float scale,
                  float offset) {
     ChannelInfo channel;
-    channel.name = name;
-    channel.unit = unit;
+    channel.name = to_utf8(name);
+    channel.unit = to_utf8(unit);
+    for (const char* micro : {"\xC2\xB5", "\xCE\xBC"})  // the sign and the Greek letter
+        if (channel.unit.rfind(micro, 0) == 0) channel.unit.replace(0, 2, "u");
     channel.scale = scale;
     channel.offset = offset;
     info->channels.push_back(channel);

@@ -37,10 +37,13 @@ class Lines {
 bool parse_number(const std::string& text, double* out);
 std::string trimmed(const std::string& text);
 std::string lower(std::string text);
+// The text as UTF-8: what is none is taken as Latin-1, as old files and spreadsheets write it.
+std::string to_utf8(const std::string& text);
 
 // rate as a ratio: exact when a denominator up to 1000 gives it, otherwise in mHz.
 void set_rate(StreamInfo* info, double rate);
 StreamInfo make_stream(const std::string& name, const std::string& kind, SampleType type, double rate);
+// Names become UTF-8; a micro sign at the start of a unit is spelled u, as in uV.
 void add_channel(StreamInfo* info, const std::string& name, const std::string& unit, float scale = 1,
                  float offset = 0);
 // "eeg", "ecg", "ppg", "imu" ... from a channel's name and unit; "other" when nothing fits.

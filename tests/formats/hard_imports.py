@@ -36,7 +36,7 @@ def edf(path, signals, onsets=None, seconds=1.0, bdf=False, notes=(), kind=None,
     kind = kind if kind is not None else ("BDF+D" if bdf else "EDF+D") if onsets is not None else ""
 
     def column(values, width):
-        return b"".join(str(v).encode().ljust(width) for v in values)
+        return b"".join(str(v).encode("latin-1").ljust(width) for v in values)
     head = (b"\xffBIOSEMI" if bdf else b"0".ljust(8)) + b"X X X X".ljust(80) + \
         b"Startdate 03-FEB-2021 X X X".ljust(80) + b"03.02.2110.30.00" + str(256 * (len(rows) + 1)).encode().ljust(8) + \
         kind.encode().ljust(44) + str(count if declared is None else declared).encode().ljust(8) + \
@@ -146,6 +146,20 @@ class InterruptedEdf(Case):
         # A recorder that lost its power never wrote how many there are.
         edf(self.at("d.edf"), [signal], declared=-1)
         self.assertEqual(len(self.imported(self.at("d.edf"))["eeg"]), 30)
+
+
+class OldTexts(Case):
+    def test_latin_1(self):
+        edf(self.at("l.edf"), [("EEG \xd6z", "\xb5V", (-100, 100), (-100, 100), [[1] * 100])])
+        stream = self.imported(self.at("l.edf"))["eeg"]
+        self.assertEqual((stream.channels, stream.units), (["EEG \xd6z"], ["uV"]))
+        for coding in ("latin-1", "utf-8"):
+            with open(self.at("t.csv"), "w", encoding=coding) as file:
+                file.write("Zeit;H\xf6he;label\nms;\xb5m;\n" + "".join(f"{i * 10};{i};m\xfcde\n" for i in range(100)))
+            session = self.imported(self.at("t.csv"), time="Zeit")
+            stream, = session.streams.values()
+            self.assertEqual((stream.channels, stream.units), (["H\xf6he"], ["um"]))
+            self.assertEqual([l["class"] for l in session.labels], ["m\xfcde"])
 
 
 class Triggers(Case):
