@@ -152,10 +152,18 @@ def tools(machine):
 
 
 def project_plans(models):
-    """The shipped plans and those of the shared models, in the layout for any target and for Armv7E-M."""
+    """The shipped plans, the movement model over int16 and over both, and the plans of the shared models, in the layout for
+    any target and for Armv7E-M."""
     paths = []
     for folder, _, names in sorted(os.walk(os.path.join(ROOT, "resources/models"))):
         paths += [os.path.join(folder, n) for n in sorted(names) if n.endswith(".lsplan")]
+    movement = os.path.join(ROOT, "resources/models/movement")
+    for name, options in (("int16", ["--activations", "int16"]), ("mixed", ["--int16", "input", "--int16", "/body/body.0/Conv"])):
+        os.makedirs(os.path.join(OUT, "plans"), exist_ok=True)
+        paths.append(os.path.join(OUT, "plans", name + ".lsplan"))
+        run(os.path.join(BUILD, "bin/lockstep"), "model", "convert", movement + "/movement.onnx", "-o", paths[-1], "--force",
+            "--preprocessing", movement + "/preprocessing.json", "--calibration", movement + "/calibration/inputs.npy",
+            "--name", name, *options)
     for target in ("any", "cortex-m4"):
         for model in models:
             folder = os.path.join(OUT, "plans", target)

@@ -2,6 +2,7 @@
 run by the core and by NumPy: the same bits. Then plans that are wrong in one place: refused, not run."""
 import os
 import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from plan_maker import FLOAT32, INT8, INT16, Maker
 from reference import Plan, compare
 
-PROBE = os.environ["MODEL_PROBE"]
+PROBE = os.environ.get("MODEL_PROBE")
 
 
 class Layers:
@@ -300,6 +301,10 @@ def refusals(folder):
 
 
 def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--corpus":  # plans for the fuzzer to start from
+        for seed in range(20):
+            open(os.path.join(sys.argv[2], f"int16_{seed}.lsplan"), "wb").write(Layers(seed).plan()[0].blob())
+        return
     with tempfile.TemporaryDirectory() as folder:
         refusals(folder)
         random_layers(folder, range(40))
