@@ -127,6 +127,8 @@ const char* operator_name(uint16_t code) {
             return "curve";
         case kOpSigmoid16:
             return "sigmoid int16";
+        case kOpOctaves:
+            return "octaves";
         case kOpSoftmax16:
             return "softmax int16";
         case kOpChannelMean:

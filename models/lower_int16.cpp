@@ -57,10 +57,10 @@ Status append_channels16(const Graph& g, const Node& n, std::vector<uint8_t>* pa
 // 513 entries over q = -32768, -32640, .., 32768; each moved by half of what a straight line to the next
 // would be off in the middle, as TFLite's own tables are.
 template <typename Function>
-void fill_curve(double input_scale, double output_scale, int32_t zero, Function function, int16_t* table) {
+void fill_curve(double input_scale, double output_scale, Function function, int16_t* table) {
     constexpr int32_t kHalf = kCurveSteps / 2;
     const auto at = [&](double q) {
-        const double v = double(function(float((q - zero) * input_scale))) / output_scale;
+        const double v = double(function(float(q * input_scale))) / output_scale;
         return std::isnan(v) ? 0.0 : std::min(std::max(std::round(v), -65536.0), 65536.0);
     };
     for (int32_t i = 0; i <= kCurveSteps; ++i) {
@@ -68,6 +68,35 @@ void fill_curve(double input_scale, double output_scale, int32_t zero, Function 
         const double off = i == kCurveSteps ? 0 : std::round((here + at(q + 128)) / 2) - at(q + 64);
         table[i] = int16_t(std::min(std::max(here - std::round(off / 2), -32768.0), 32767.0));
     }
+}
+
+// The same over octaves of |q|; the entries are the function's own numbers.
+template <typename Function>
+void fill_octaves(double input_scale, double output_scale, Function function, OctavesParams* p) {
+    for (int32_t row = 0; row < 2; ++row)
+        for (int32_t i = 0; i < kOctaveEntries; ++i) {
+            const int32_t bits = i < 64 ? 0 : i / 32 - 1;
+            const double q = double((row == 0 ? 1 : -1) * ((i - bits * 32) << bits));
+            const double v = double(function(float(q * input_scale))) / output_scale;
+            p->table[row][i] =
+                std::isnan(v) ? int16_t(0) : int16_t(std::min(std::max(std::round(v), -32768.0), 32767.0));
+        }
+}
+
+// A table of the function, in the form that comes closer to it where it is furthest off.
+Emitted emit_function(const Node& n, const Value& in, const Value& out) {
+    CurveParams curve = {};
+    OctavesParams octaves = {};
+    fill_curve(double(in.scale), double(out.scale), n.function, curve.table);
+    fill_octaves(double(in.scale), double(out.scale), n.function, &octaves);
+    int32_t of_curve = 0, of_octaves = 0;
+    for (int32_t q = INT16_MIN; q <= INT16_MAX; ++q) {
+        const int32_t real = quantised16(n.function(float(q) * in.scale), out.scale);
+        of_curve = std::max(of_curve, std::abs(curve_at(curve.table, q) - real));
+        of_octaves = std::max(of_octaves, std::abs(octaves_at(octaves, q) - real));
+    }
+    if (of_octaves < of_curve) return Emitted{kOpOctaves, params_of(octaves), 0};
+    return Emitted{kOpCurve, params_of(curve), 0};
 }
 
 // TFLite's table of a function over [first, first + span], in float32 as it makes them; output 1/32767.5.
@@ -215,9 +244,7 @@ Result<Emitted> emit_int16(const Graph& g, const Node& n) {
             if (n.clip) return with(kOpRequantise, requantise_params(g, n));
             if (n.squash != Node::Squash::none)
                 return Emitted{kOpSigmoid16, params_of(sigmoid16_params(n, in)), 0};
-            CurveParams p = {};
-            fill_curve(double(in.scale), double(out.scale), 0, n.function, p.table);
-            return Emitted{kOpCurve, params_of(p), 0};
+            return emit_function(n, in, out);
         }
         default:
             return fail(ErrorKind::usage, std::string(node_kind_name(n.kind)) + " has no int16 form", n.name,

@@ -91,6 +91,8 @@ const char* eval_of(uint16_t code) {
             return "eval_curve";
         case kOpSigmoid16:
             return "eval_sigmoid16";
+        case kOpOctaves:
+            return "eval_octaves";
         case kOpSoftmax16:
             return "eval_softmax16";
         case kOpTrees:

@@ -57,6 +57,7 @@ const Operator* const kTable[] = {
     &kCurve,
     &kSigmoid16,
     &kSoftmax16,
+    &kOctaves,
 };
 
 }  // namespace

@@ -309,6 +309,19 @@ def curve(op, x, xt, yt):
     return on_curve(table, x.astype(I64)).astype(np.int16).reshape(yt["shape"])
 
 
+def octaves(op, x, xt, yt):
+    """Lines of one step below 64, then 32 in each octave."""
+    rows = np.frombuffer(op["params"], "<i2", 2 * 353).astype(I64).reshape(2, 353)
+    ends = np.concatenate([np.arange(64)] + [np.arange(32, 64) << k for k in range(1, 10)] + [[32768]])
+    size = np.abs(x.astype(I64))
+    i = np.searchsorted(ends, size, "right") - 1
+    n = np.minimum(i + 1, 352)
+    width = np.maximum(ends[n] - ends[i], 1)
+    row = (x < 0).astype(int)
+    y = rows[row, i] + ((rows[row, n] - rows[row, i]) * (size - ends[i]) + width // 2) // width
+    return y.astype(np.int16).reshape(yt["shape"])
+
+
 # sigmoid(i / 24) * 65536 as TFLite tabulates it: to nearest, but for these entries, which are one larger.
 SIGMOID = np.minimum(np.round(65536 / (1 + np.exp(-np.arange(256) / 24))), 65535).astype(I64)
 SIGMOID[:255][[4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45,
@@ -354,7 +367,7 @@ def quantise16(op, x, xt, yt):
 
 
 WIDE = {70: quantise16, 72: requantise, 73: conv2d16, 74: depthwise16, 75: fully_connected16, 76: max_pool16,
-        77: average_pool16, 78: mean16, 81: curve, 82: sigmoid16, 83: softmax16}
+        77: average_pool16, 78: mean16, 81: curve, 82: sigmoid16, 83: softmax16, 84: octaves}
 
 
 def run_operator(plan, op, values):

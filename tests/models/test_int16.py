@@ -66,7 +66,7 @@ class Layers:
         """One random layer behind tensor x [1, h, w, c] of int16."""
         _, h, w, c = make.tensors[x][3:7]
         t = lambda shape, kind=INT16, scale=1.0, zero=0: make.tensor(kind, shape, scale, zero)
-        kind = self.pick(0, 13)
+        kind = self.pick(0, 14)
         if kind in (0, 1):
             window, oh, ow = self.window(h, w)
             oc = c * self.pick(1, 3) if kind else self.pick(1, 9)
@@ -135,6 +135,9 @@ class Layers:
             if both:
                 make.operator(19, [padded, x], t(both), self.i32(3, 0, 0, 0))
             return sliced
+        if kind == 14:
+            table = self.rng.integers(-32768, 32768, 2 * 353)
+            return make.operator(84, [x], t((1, h, w, c)), table.astype("<i2").tobytes())
         axes = [0] + [int(a) for a in self.rng.permutation([1, 2, 3])]
         shape = (1, h, w, c)
         turned = make.operator(23, [x], t([shape[a] for a in axes]), self.i32(*axes))
@@ -196,7 +199,7 @@ def random_layers(folder, seeds):
         assert raw == b""
         for op in plan.operators:
             seen[op["code"]] = seen.get(op["code"], 0) + 1
-    missing = set(range(70, 84)) - set(seen)
+    missing = set(range(70, 85)) - set(seen)
     assert not missing, missing
     print(f"{sum(seen.values())} layers, {len(windows)} windows each: equal;", dict(sorted(seen.items())))
 
@@ -243,7 +246,7 @@ def refusals(folder):
     out2 = (1, 2)
     cases = {
         "conv": (73, conv()), "conv, bias at the limit": (73, conv(room)), "conv, lowest bias": (73, conv(-room)),
-        "dense": (75, dense(), {"y": out2}), "softmax": (83, soft()), "curve": (81, bytes(1026)),
+        "dense": (75, dense(), {"y": out2}), "softmax": (83, soft()), "curve": (81, bytes(1026)), "octaves": (84, bytes(1412)),
         "sigmoid": (82, i32(32767, 30, 1, 0)), "mean": (78, i32(1 << 30, 12, 0, 0), {"y": (1, 1, 1, 3)}),
         "add": (79, i32(1 << 30, 1 << 30, 0, 0, 1 << 30, 0, *wide, 0, 0, 0, 0), {"inputs": 2}),
         "mul": (80, i32(1 << 30, 0, *wide), {"inputs": 2}),
@@ -270,7 +273,7 @@ def refusals(folder):
         "a sum that grows": (79, i32(1 << 30, 1 << 30, 0, 0, 1 << 30, 1, *wide, 0, 0, 0, 0), {"inputs": 2}),
         "one input": (79, i32(1 << 30, 1 << 30, 0, 0, 1 << 30, 0, *wide, 0, 0, 0, 0)),
         "a product that grows": (80, i32(1 << 30, 1, *wide), {"inputs": 2}),
-        "half a curve": (81, bytes(1024)), "a curve of another size": (81, bytes(1026), {"y": (1, 2, 4, 2)}),
+        "half a curve": (81, bytes(1024)), "octaves too short": (84, bytes(1411)), "a curve of another size": (81, bytes(1026), {"y": (1, 2, 4, 2)}),
         "a sigmoid's shift": (82, i32(1, 31, 0, 0)), "a sigmoid's multiplier": (82, i32(32768, 0, 0, 0)),
         "a third function": (82, i32(1, 0, 2, 0)),
         "an exponential below 0": (83, soft(t=negative)), "a sum that could be 1": (83, soft(t=empty)),

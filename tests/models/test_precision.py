@@ -1,11 +1,13 @@
 """convert --activations: int16 where int8 loses too much. Real networks on real windows: what is chosen, what it
 costs, and every tensor of such plans against NumPy, bit for bit."""
+import glob
 import json
 import os
 import subprocess
 import tempfile
 import unittest
 
+import mne
 import numpy as np
 
 import activity
@@ -20,6 +22,22 @@ def lockstep(*words, code=0):
     done = subprocess.run([LOCKSTEP, "model", *map(str, words)], capture_output=True, text=True, timeout=300)
     assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
     return done
+
+
+def mental_work():
+    """Windows of 4 s at 125 Hz, x float32 [n, 8, 500], y 1 = serial subtraction, person; each recording in units of its
+    own standard deviation."""
+    x, y, who = [], [], []
+    for path in sorted(glob.glob(os.path.join(os.environ["LOCKSTEP_DATA"], "eeg_mental_arithmetic", "S*.edf"))):
+        name = os.path.basename(path)
+        d = mne.io.read_raw_edf(path, preload=True, verbose="error").get_data()
+        d = ((d[:, 0::2] + d[:, 1::2]) / 2)[:, -60 * 125:]
+        d = (d - d.mean(1, keepdims=True)) / d.std()
+        for k in range(0, d.shape[1] - 500 + 1, 250):
+            x.append(d[:, k:k + 500])
+            y.append(int("arithmetic" in name))
+            who.append(int(name[1:3]))
+    return np.array(x, np.float32), np.array(y), np.array(who)
 
 
 class Precision(unittest.TestCase):
@@ -115,6 +133,35 @@ class Precision(unittest.TestCase):
             for word in said:
                 self.assertIn(word, done.stderr)
         self.assertFalse(os.path.exists(self.path("no.lsplan")))
+
+    def test_int8_loses_and_mixed_recovers(self):
+        """The EEG network squares, averages and takes logarithms: int8 keeps little of small powers."""
+        x, y, who = mental_work()
+        source = os.path.join(MODELS, "eeg_shallow_op13.onnx")
+        chosen = np.random.default_rng(0).choice(np.flatnonzero(who < 8), 150, replace=False)
+        np.savez(self.path("cal.npz"), x=x[chosen], y=y[chosen], subject=who[chosen])
+        unseen = np.flatnonzero(who >= 8)[::2]
+        np.savez(self.path("un.npz"), x=x[unseen], y=y[unseen], subject=who[unseen])
+        same, accuracy, said = {}, {}, {}
+        for name, options in (("int8", []), ("mixed", ["--activations", "mixed", "--score-error", "0.05"])):
+            plan = self.path(name + ".lsplan")
+            said[name] = json.loads(lockstep("convert", source, "-o", plan, "--calibration", self.path("cal.npz"),
+                                             "--classes", "rest,work", "--json", *options).stdout)
+            got = json.loads(lockstep("evaluate", plan, "--data", self.path("un.npz"), "--float", source, "--json").stdout)
+            same[name] = got["difference"]["same_decision"] / got["windows"]
+            accuracy[name], accuracy["float"] = got["int8"]["accuracy"], got["float"]["accuracy"]
+        p = said["mixed"]["precision"]
+        layers = [layer["layer"] for layer in p["layers"] if layer["activations"] == "int16"]
+        print("mental work:", accuracy, "same decisions:", same, "error of the scores:", p["int8_score_error"],
+              p["score_error"], layers, "arena:", p["int8_arena_bytes"], p["arena_bytes"])
+        self.assertLess(same["int8"], 0.95)
+        self.assertGreater(same["mixed"], 0.98)
+        self.assertGreater(accuracy["mixed"], accuracy["float"] - 0.01)
+        self.assertGreater(p["int8_score_error"], 0.3)
+        self.assertLessEqual(p["score_error"], 0.05)
+        # It needs the square and the logarithm only, no convolution, and no byte of memory.
+        self.assertEqual(set(layers), {"/Mul", "/Log"})
+        self.assertEqual((p["int16_macs"], p["arena_bytes"]), (0, p["int8_arena_bytes"]))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ enum WideOperatorCode : uint16_t {
     kOpCurve = 81,
     kOpSigmoid16 = 82,
     kOpSoftmax16 = 83,
+    kOpOctaves = 84,
 };
 
 // quantise, dequantise: no params; float32 <-> int16, halves away from zero, NaN gives 0.
@@ -62,6 +63,14 @@ struct CurveParams {
     int16_t table[kCurveSteps + 1];
 };
 
+// octaves: the same for functions that bend most near 0 (log, root): lines whose length grows with the
+// number, 32 in each octave of |q| from 32 on, one a step below. Entries of |q| = 0, 1, .., 63, 64, 66, ..,
+// 126, 128, 132, .., 32768; the first row is for q >= 0, the second for q < 0.
+constexpr int32_t kOctaveEntries = 353;
+struct OctavesParams {
+    int16_t table[2][kOctaveEntries];
+};
+
 // sigmoid and tanh as TFLite's 16-bit reference has them; output scale 1/32768. The input is brought to
 // 1/12288 by multiplier / 2^shift, halves up; then a table of sigmoid(i / 24), linear in between.
 struct Sigmoid16Params {
@@ -85,6 +94,15 @@ constexpr int32_t curve_at(const int16_t* table, int32_t q) {
     return table[i] + (((table[i + 1] - table[i]) * (q & 127) + 64) >> 7);
 }
 
+constexpr int32_t octaves_at(const OctavesParams& p, int32_t q) {
+    const int16_t* table = p.table[q < 0 ? 1 : 0];
+    const int32_t size = q < 0 ? -q : q;
+    const int32_t bits = size < 64 ? 0 : 26 - __builtin_clz(uint32_t(size));  // of the line's length
+    const int32_t i = bits * 32 + (size >> bits), rest = size & ((1 << bits) - 1);
+    if (rest == 0) return table[i];
+    return table[i] + (((table[i + 1] - table[i]) * rest + (1 << (bits - 1))) >> bits);
+}
+
 void eval_quantise16(const OperatorContext& c);
 void eval_dequantise16(const OperatorContext& c);
 void eval_requantise(const OperatorContext& c);
@@ -99,6 +117,7 @@ void eval_mul16(const OperatorContext& c);
 void eval_curve(const OperatorContext& c);
 void eval_sigmoid16(const OperatorContext& c);
 void eval_softmax16(const OperatorContext& c);
+void eval_octaves(const OperatorContext& c);
 
 extern const Operator kQuantise16;
 extern const Operator kDequantise16;
@@ -114,5 +133,6 @@ extern const Operator kMul16;
 extern const Operator kCurve;
 extern const Operator kSigmoid16;
 extern const Operator kSoftmax16;
+extern const Operator kOctaves;
 
 }  // namespace lockstep::model
