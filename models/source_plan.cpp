@@ -153,18 +153,20 @@ class Writer {
         place();
         out.arena_bytes = arena_bytes_;
         const std::string head = "// Made from a plan; do not edit.\n";
-        out.header = head + "#pragma once\n#include <stddef.h>\n\nnamespace lockstep::" + name + " {\n" +
-                     text("constexpr size_t kInputBytes = %zu;\n", bytes(input_)) +
-                     text("constexpr size_t kOutputBytes = %zu;\n", bytes(output_)) +
-                     text("constexpr size_t kArenaBytes = %zu;  // input and output lie in it\n",
-                          size_t(arena_bytes_)) +
-                     "void* input();         // fill before each run()\n"
-                     "const void* output();  // valid until the next one\n"
-                     "void run();\n}  // namespace lockstep::" +
-                     name + "\n";
+        out.header =
+            head + "#pragma once\n#include <stddef.h>\n\nnamespace lockstep::" + name + " {\n" +
+            text("constexpr size_t kInputBytes = %zu;\n", bytes(input_)) +
+            text("constexpr size_t kOutputBytes = %zu;\n", bytes(output_)) +
+            text("constexpr size_t kArenaBytes = %zu;  // input and output lie in it\n",
+                 size_t(arena_bytes_)) +
+            "void* input();         // fill before each run()\n"
+            "const void* output();  // valid until the next one\n"
+            "void run();\n" +
+            (keeps() ? "void forget();  // what windows before left; after a gap in the stream\n" : "") +
+            "}  // namespace lockstep::" + name + "\n";
         std::string& s = out.source;
         s = head + "#include \"" + name +
-            ".h\"\n#include \"models/core/kernels/dsp_choice.h\"\n"
+            ".h\"\n#include <string.h>\n#include \"models/core/kernels/dsp_choice.h\"\n"
             "#include \"models/core/ops/params.h\"\n#include \"models/core/ops/recurrent.h\"\n"
             "#include \"models/core/ops/classical.h\"\n#include \"models/core/ops/features.h\"\n"
             "#include \"models/core/ops/int16.h\"\n#include \"models/core/ops/ring.h\"\n"
@@ -194,11 +196,23 @@ class Writer {
         }
         s += "}  // namespace\n\n" + text("void* input() {\n    return arena + %u;\n}\n", offset_[input_]) +
              text("const void* output() {\n    return arena + %u;\n}\n", offset_[output_]) +
-             "void run() {\n" + run + "}\n\n}  // namespace lockstep::" + name + "\n";
+             "void run() {\n" + run + "}\n";
+        if (keeps()) s += "void forget() {\n" + forgetting() + "}\n";
+        s += "\n}  // namespace lockstep::" + name + "\n";
         return out;
     }
 
   private:
+    bool keeps() const { return !forgetting().empty(); }
+    std::string forgetting() const {
+        std::string lines;
+        for (size_t i = 0; i < operators_.size(); ++i)
+            if (operators_[i].flags != 0)
+                lines += text("    memset(arena + %u, 0, %u);\n", i < scratch_.size() ? scratch_[i] : 0,
+                              operators_[i].scratch_bytes);
+        return lines;
+    }
+
     size_t bytes(uint16_t t) const {
         const TensorRecord& r = tensors_[t];
         return size_t(r.dim[0]) * r.dim[1] * r.dim[2] * r.dim[3] * element_bytes(ElementType(r.type));

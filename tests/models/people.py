@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 SOURCE = os.environ["LOCKSTEP_SOURCE"]
-PROGRAM = os.path.join(os.environ["LOCKSTEP_BUILD"], "bin", "lockstep")
+BUILD = os.environ["LOCKSTEP_BUILD"]
+PROGRAM = os.path.join(BUILD, "bin", "lockstep")
 HAPT = os.path.join(os.environ["LOCKSTEP_DATA"], "imu_hapt")
 BOARD = "mps2-an386"
 RATE = 50

@@ -2,12 +2,14 @@
 on somebody's session and on the board. The same bits for a fraction of the multiplications."""
 import json
 import os
+import subprocess
 import unittest
 
+import numpy as np
 import torch
 from torch import nn
 
-from people import BOARD, PEOPLE, RATE, People
+from people import BOARD, BUILD, PEOPLE, RATE, SOURCE, People
 
 WINDOW, HOP = 100, 10
 
@@ -109,6 +111,8 @@ class Streaming(People):
         self.lockstep("model", "parity", self.path("hops.lsplan"), *[w for m in ("host-reference", "m4f", "m55")
                                                                       for w in ("--machine", m)])
 
+        self.as_source(np.random.default_rng(1).normal(size=(3, WINDOW, 6)).astype(np.float32))
+
         image = self.path("hops.elf")
         self.lockstep("firmware", "build", BOARD, "--plan", self.path("hops.lsplan"), "-o", image)
         out = self.path("board.h5")
@@ -120,6 +124,31 @@ class Streaming(People):
         self.assertGreater(windows["same"], 3 * 12 * RATE // HOP * 0.7)
         self.assertEqual((windows["different"], windows["lost"]), (0, 0))
         self.assertEqual(self.run_on("whole.lsplan", out)["scores"], self.run_on("hops.lsplan", out)["scores"])
+
+    def as_source(self, windows):
+        """The plan as C++: hop after hop, everything forgotten before each window."""
+        self.lockstep("model", "source", self.path("hops.lsplan"), "-o", self.folder, "--name", "hops")
+        with open(self.path("main.cpp"), "w", encoding="utf-8") as f:
+            f.write("""#include <cstdio>
+                #include "hops.h"
+                using namespace lockstep::hops;
+                int main(int, char** argv) {
+                    const int hops = std::atoi(argv[1]);
+                    for (int i = 0; fread(input(), kInputBytes, 1, stdin) == 1; ++i) {
+                        if (i % hops == 0) forget();
+                        run();
+                        if (i % hops == hops - 1) fwrite(output(), kOutputBytes, 1, stdout);
+                    }
+                }""".replace("<cstdio>", "<cstdio>\n#include <cstdlib>"))
+        libraries = [os.path.join(BUILD, n) for n in ("models/core/liblockstep_core.a", "dsp/base/liblockstep_base.a")]
+        subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-w", "-I", SOURCE, self.path("main.cpp"),
+                        self.path("hops.cpp"), *libraries, "-o", self.path("program")], check=True, stderr=subprocess.DEVNULL)
+        got = subprocess.run([self.path("program"), str(WINDOW // HOP)], input=windows.tobytes(), capture_output=True,
+                             check=True).stdout
+        windows.tofile(self.path("x"))
+        self.lockstep("model", "run", self.path("hops.lsplan"), "--raw-input", self.path("x"), "--raw-output", self.path("y"))
+        with open(self.path("y"), "rb") as f:
+            self.assertEqual(got, f.read())
 
     def test_padding_before_the_window_becomes_history(self):
         dataset = self.dataset()
