@@ -189,11 +189,14 @@ Status read(const std::string& source, const ImportOptions& options, ImportSink*
         if (auto status = flush((*groups)[g], int(g), sink); !status) return status;
     if (interruptions > 0 && !groups->empty())
         sink->note(std::to_string(interruptions) + " interruptions between records are stored as gaps");
-    for (const EdfAnnotation& a : annotations)
+    TriggerCodes::Told told;
+    for (const EdfAnnotation& a : annotations) {
         if (auto status = label(a, *groups, sink); !status) return status;
+        told.insert({a.text, std::llround(a.onset * 1e3)});
+    }
     for (const Group& group : *groups)
         for (const TriggerCodes& codes : group.triggers)
-            if (auto status = codes.finish(sink, end); !status) return status;
+            if (auto status = codes.finish(sink, end, told); !status) return status;
     return {};
 }
 

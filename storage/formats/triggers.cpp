@@ -40,7 +40,7 @@ void TriggerCodes::add(double value, double time) {
     if (changes_.empty() || changes_.back().code != code) changes_.push_back({code, time});
 }
 
-Status TriggerCodes::finish(ImportSink* sink, double end) const {
+Status TriggerCodes::finish(ImportSink* sink, double end, const Told& told) const {
     if (signal_) {
         sink->note("channel " + channel_ +
                    " is named like a trigger but holds no codes: no labels were made of it");
@@ -53,6 +53,7 @@ Status TriggerCodes::finish(ImportSink* sink, double end) const {
         const std::string note =
             "channel=" + channel_ + " held_s=" + number_text(float(stop - changes_[i].time));
         const std::string name = "trigger " + (line_ ? channel_ : std::to_string(code));
+        if (told.count({name, std::llround(changes_[i].time * 1e3)}) != 0) continue;
         if (auto status = sink->label(changes_[i].time, changes_[i].time, name, note); !status) return status;
     }
     return {};

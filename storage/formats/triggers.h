@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/formats/import.h"
@@ -21,8 +23,9 @@ class TriggerCodes {
         : channel_(std::move(channel)), line_(line) {}
     // Every sample in time order. `value`: what the file says; one that is no whole number makes it a signal.
     void add(double value, double time);
-    // Once, after the last sample.
-    Status finish(ImportSink* sink, double end) const;
+    // Once, after the last sample. What `told` already has, as annotations of the file, is not told twice.
+    using Told = std::set<std::pair<std::string, int64_t>>;  // class, milliseconds
+    Status finish(ImportSink* sink, double end, const Told& told = {}) const;
 
   private:
     struct Change {

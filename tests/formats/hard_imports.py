@@ -198,6 +198,10 @@ class Triggers(Case):
         own = mne.find_events(session["trigger"].to_mne(), consecutive=True, mask=0xFFFF, mask_type="and", shortest_event=1,
                               verbose="error")
         np.testing.assert_array_equal(own[:, [0, 2]], events[:, [0, 2]])
+        # Exported, the labels are annotations beside the channel: both together are the same labels again.
+        subprocess.run([CONVERT, "export", "bdf", self.at("again.bdf"), self.at("session1.h5")], check=True,
+                       capture_output=True)
+        self.assertEqual(self.found(self.imported(self.at("again.bdf"))), self.expected())
 
     def test_inputs_that_are_never_low(self):
         line = np.full(1000, 0xFF00)
