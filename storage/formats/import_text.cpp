@@ -156,7 +156,8 @@ std::string guess_kind(const std::string& name, const std::string& unit) {
 }
 
 Status Timeline::add(double time, const std::vector<int32_t>& counts) {
-    const double width = double(counts.size() / channels_) / rate_;
+    const size_t rows = counts.size() / channels_;
+    const double width = double(rows) / rate_;
     if (!started_) {
         started_ = true;
         expected_ = time;
