@@ -22,8 +22,8 @@ struct SessionHeader {
     std::string git_commit;
     std::string subject;  // pseudonym, may be empty
     std::string task;
-    bool composite = false;  // streams joined from several people
-    double mains_hz = 0;     // 50 or 60; 0 = nobody said
+    bool composite = false;                       // streams joined from several people
+    double mains_hz = 0;                          // 50 or 60; 0 = nobody said
     std::map<std::string, std::string> settings;  // provenance: command line, URIs, baud ...
 };
 

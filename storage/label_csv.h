@@ -1,7 +1,8 @@
 // Labels as CSV: header `start_s,stop_s,class,stream,channel`, then optionally
-// `source,confidence,note,author`. stop_s empty or no such column = point; stream and channel empty = all. A stream is named, a
-// channel named or numbered from 0. Fields may be quoted as RFC 4180 says. Other tools' names for the
-// same columns are taken too: start, onset; stop, end, end_s, duration; label, trial_type, description.
+// `source,confidence,note,author`. stop_s empty or no such column = point; stream and channel empty = all. A
+// stream is named, a channel named or numbered from 0. Fields may be quoted as RFC 4180 says. Other tools'
+// names for the same columns are taken too: start, onset; stop, end, end_s, duration; label, trial_type,
+// description.
 #pragma once
 
 #include <map>
