@@ -152,18 +152,11 @@ def tools(machine):
 
 
 def project_plans(models):
-    """The shipped plans, the movement model over int16 and over both, and the plans of the shared models, in the layout for
-    any target and for Armv7E-M."""
+    """The shipped plans, those of the shared models in the layout for any target and for Armv7E-M, and
+    movement_plans()."""
     paths = []
     for folder, _, names in sorted(os.walk(os.path.join(ROOT, "resources/models"))):
         paths += [os.path.join(folder, n) for n in sorted(names) if n.endswith(".lsplan")]
-    movement = os.path.join(ROOT, "resources/models/movement")
-    for name, options in (("int16", ["--activations", "int16"]), ("mixed", ["--int16", "input", "--int16", "/body/body.0/Conv"])):
-        os.makedirs(os.path.join(OUT, "plans"), exist_ok=True)
-        paths.append(os.path.join(OUT, "plans", name + ".lsplan"))
-        run(os.path.join(BUILD, "bin/lockstep"), "model", "convert", movement + "/movement.onnx", "-o", paths[-1], "--force",
-            "--preprocessing", movement + "/preprocessing.json", "--calibration", movement + "/calibration/inputs.npy",
-            "--name", name, *options)
     for target in ("any", "cortex-m4"):
         for model in models:
             folder = os.path.join(OUT, "plans", target)
@@ -175,7 +168,7 @@ def project_plans(models):
 
 
 def movement_plans():
-    """The movement model in the forms that no shipped plan has: by hops, in int16, and both."""
+    """The movement model in the forms that no shipped plan has: by hops, over int16, over both types."""
     source = os.path.join(ROOT, "resources/models/movement")
     folder = os.path.join(OUT, "plans", "forms")
     os.makedirs(folder, exist_ok=True)
@@ -186,8 +179,9 @@ def movement_plans():
     with open(hops, "w", encoding="utf-8") as f:
         json.dump(way, f)
     streaming, int16 = ["--streaming", "--lag"], ["--activations", "int16"]
+    mixed = ["--int16", "input", "--int16", "/body/body.0/Conv"]
     paths = []
-    for name, options in (("streaming", streaming), ("int16", int16), ("streaming-int16", streaming + int16)):
+    for name, options in (("streaming", streaming), ("int16", int16), ("mixed", mixed), ("streaming-int16", streaming + int16)):
         paths.append(os.path.join(folder, name + ".lsplan"))
         run(os.path.join(BUILD, "bin/lockstep"), "model", "convert", os.path.join(source, "movement.onnx"), "-o", paths[-1],
             "--preprocessing", hops, "--calibration", os.path.join(source, "calibration/inputs.npy"), "--name", name,
