@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
             values[text.substr(0, equals)] = text.substr(equals + 1);
     }
     const auto take = [&](const char* key) {
-        const std::string value = values[key];
+        std::string value = values[key];
         values.erase(key);
         return value;
     };

@@ -260,7 +260,7 @@ TEST_F(Hostile, LabelFiles) {
     LabelSet set;
     for (int i = 0; i < 4; ++i) {
         Label label;
-        label.id = uint64_t(i + 1);
+        label.id = uint64_t(i) + 1;
         label.start = i;
         label.stop = i + 0.5;
         label.label_class = "class \"" + std::to_string(i) + "\", \xC2\xB5";
