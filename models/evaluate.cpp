@@ -8,6 +8,7 @@
 #include "models/convert.h"
 #include "models/core/plan_format.h"
 #include "models/feed.h"
+#include "models/layers.h"
 #include "models/onnx_import.h"
 #include "models/run.h"
 
@@ -73,6 +74,7 @@ Result<Evaluation> evaluate(const EvaluateRequest& request) {
     const PlanPtr& plan = request.plan;
     const WindowSet& set = *request.windows;
     Evaluation e;
+    e.activations = activations_of(plan->plan);
     const auto order = order_of(plan);
     if (!order) return tl::make_unexpected(order.error());
     if (filters(plan->plan) && set.time_first && !set.filtered)

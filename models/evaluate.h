@@ -18,9 +18,10 @@ struct EvaluateRequest {
 
 struct Evaluation {
     std::vector<std::string> classes;
-    size_t windows = 0;  // with a label
+    std::string activations;  // of the plan, activations_of() (models/layers.h)
+    size_t windows = 0;       // with a label
     size_t people = 0;
-    ClassifierMetrics int8;
+    ClassifierMetrics int8;  // of the plan, whatever its activations
     std::optional<ClassifierMetrics> real;
     std::optional<PairedDifference> difference;  // int8 minus float
     double largest_error = 0;                    // of a score

@@ -138,6 +138,18 @@ const char* operator_name(uint16_t code) {
     }
 }
 
+const char* activations_of(const Plan& plan) {
+    const auto header = load_record<PlanHeader>(plan.blob(), 0);
+    bool narrow = false, wide = false;
+    for (size_t i = 0; i < header.tensors.count; ++i) {
+        const auto t =
+            load_record<TensorRecord>(plan.blob(), header.tensors.offset + i * sizeof(TensorRecord));
+        narrow = narrow || ElementType(t.type) == ElementType::int8;
+        wide = wide || ElementType(t.type) == ElementType::int16;
+    }
+    return narrow && wide ? "int8 and int16" : wide ? "int16" : narrow ? "int8" : "float32";
+}
+
 std::vector<PlanLayer> plan_layers(const Plan& plan) {
     const Bytes blob = plan.blob();
     const auto header = load_record<PlanHeader>(blob, 0);

@@ -20,5 +20,7 @@ struct PlanLayer {
 
 std::vector<PlanLayer> plan_layers(const model::Plan& plan);
 const char* operator_name(uint16_t code);
+// What passes between the layers: "int8", "int16", "int8 and int16", or "float32" where nothing is quantised.
+const char* activations_of(const model::Plan& plan);
 
 }  // namespace lockstep

@@ -93,15 +93,18 @@ int run(const Request& r) {
     }
     say(evaluation_text(*e));
     if (!fits)
-        say("lockstep: int8 loses " + points(-e->difference->accuracy) + " points, more than the " +
-            points(r.max_loss / 100) + " that --max-loss allows");
+        say("lockstep: " + e->activations + " loses " + points(-e->difference->accuracy) +
+            " points, more than the " + points(r.max_loss / 100) + " that --max-loss allows");
     return fits ? kYes : kNo;
 }
 
 }  // namespace
 
 Json evaluation_json(const Evaluation& e) {
-    Json out = {{"windows", e.windows}, {"people", e.people}, {"int8", to_json(e.int8, e.classes)}};
+    Json out = {{"windows", e.windows},
+                {"people", e.people},
+                {"activations", e.activations},
+                {"int8", to_json(e.int8, e.classes)}};
     if (!e.calibrated_on.empty()) out["also_in_calibration"] = e.calibrated_on;
     if (!e.real) return out;
     out["float"] = to_json(*e.real, e.classes);
@@ -121,13 +124,14 @@ Json evaluation_json(const Evaluation& e) {
 std::string evaluation_text(const Evaluation& e) {
     std::string text = std::to_string(e.windows) + " windows" +
                        (e.people == 0 ? "" : " of " + std::to_string(e.people) + " people") + "\n";
-    text += row_text("int8 ", e.int8);
+    text += row_text(e.activations == "int8" ? "int8 " : e.activations.c_str(), e.int8);
     if (e.real) {
         const PairedDifference& d = *e.difference;
         text += row_text("float", *e.real);
-        text += "int8 - float: " + points(d.accuracy) + " points (95 % " + points(d.interval.low) + " to " +
-                points(d.interval.high) + ", Newcombe 1998), the same decision in " +
-                std::to_string(d.same_decision) + " of " + std::to_string(d.windows) + "\n";
+        text += e.activations + " - float: " + points(d.accuracy) + " points (95 % " +
+                points(d.interval.low) + " to " + points(d.interval.high) +
+                ", Newcombe 1998), the same decision in " + std::to_string(d.same_decision) + " of " +
+                std::to_string(d.windows) + "\n";
     }
     if (!e.calibrated_on.empty())
         text += "warning: " + std::to_string(e.calibrated_on.size()) +

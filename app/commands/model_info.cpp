@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "app/commands/model.h"
+#include "models/layers.h"
 #include "models/plan_file.h"
 
 namespace lockstep::app {
@@ -22,6 +23,7 @@ int info(const std::string& path, bool json) {
                 {"plan_id", (*loaded)->plan_id},
                 {"bytes", (*loaded)->bytes.size()},
                 {"arena_bytes", plan.arena_bytes()},
+                {"activations", activations_of(plan)},
                 {"classifier", plan.is_classifier()},
                 {"inputs", Json::array()},
                 {"stages", Json::array()},
@@ -48,8 +50,9 @@ int info(const std::string& path, bool json) {
         print_json(out);
         return kYes;
     }
-    std::printf("%s: %s, %zu bytes, arena %zu bytes\n  plan %s\n", path.c_str(), plan.name(),
-                (*loaded)->bytes.size(), plan.arena_bytes(), (*loaded)->plan_id.c_str());
+    std::printf("%s: %s, %zu bytes, arena %zu bytes, %s\n  plan %s\n", path.c_str(), plan.name(),
+                (*loaded)->bytes.size(), plan.arena_bytes(), activations_of(plan),
+                (*loaded)->plan_id.c_str());
     for (const Json& input : out["inputs"])
         std::printf("  input %s: %zu channels at %g Hz, window %u, hop %u%s\n",
                     input["kind"].get<std::string>().c_str(), input["channels"].size(),

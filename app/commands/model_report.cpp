@@ -169,7 +169,8 @@ std::string accuracy_html(const Json& a) {
     for (const char* side : {"int8", "float"}) {
         if (!a.contains(side)) continue;
         const Json& m = a[side];
-        rows.push_back({side, percent(m["accuracy"]),
+        const bool plan = std::string(side) == "int8";
+        rows.push_back({plan ? text_of(a["activations"]) : side, percent(m["accuracy"]),
                         percent(m["accuracy_interval"][0]) + " to " + percent(m["accuracy_interval"][1]),
                         percent(m["balanced_accuracy"]), percent(m["f1"]),
                         percent(m["calibration"]["error"])});
@@ -177,9 +178,10 @@ std::string accuracy_html(const Json& a) {
     out += html_table({"", "accuracy", "95 %", "balanced", "macro F1", "calibration error"}, rows);
     if (a.contains("difference")) {
         const Json& d = a["difference"];
-        out += "<p>int8 - float: " + percent(d["accuracy"]) + ", 95 % " + percent(d["interval"][0]) + " to " +
-               percent(d["interval"][1]) + " (" + html_escape(text_of(d["method"])) + "), on " +
-               text_of(a["windows"]) + " windows of " + text_of(a["people"]) + " people.</p>";
+        out += "<p>" + text_of(a["activations"]) + " - float: " + percent(d["accuracy"]) + ", 95 % " +
+               percent(d["interval"][0]) + " to " + percent(d["interval"][1]) + " (" +
+               html_escape(text_of(d["method"])) + "), on " + text_of(a["windows"]) + " windows of " +
+               text_of(a["people"]) + " people.</p>";
     }
     std::vector<std::string> head = {"label \\ decision"};
     rows.clear();

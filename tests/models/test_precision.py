@@ -152,6 +152,8 @@ class Precision(unittest.TestCase):
             accuracy[name], accuracy["float"] = got["int8"]["accuracy"], got["float"]["accuracy"]
         p = said["mixed"]["precision"]
         layers = [layer["layer"] for layer in p["layers"] if layer["activations"] == "int16"]
+        info = [json.loads(lockstep("info", self.path(n + ".lsplan"), "--json").stdout)["activations"] for n in said]
+        self.assertEqual(info, ["int8", "int8 and int16"])
         print("mental work:", accuracy, "same decisions:", same, "error of the scores:", p["int8_score_error"],
               p["score_error"], layers, "arena:", p["int8_arena_bytes"], p["arena_bytes"])
         self.assertLess(same["int8"], 0.95)
