@@ -31,10 +31,13 @@ Status append_channels(const Graph& g, const Node& n, std::vector<uint8_t>* para
     std::vector<int32_t> bias(channels), multiplier(channels), shift(channels);
     for (size_t o = 0; o < channels; ++o) {
         const float weight_scale = n.weight_scale[n.weight_scale.size() == 1 ? 0 : o];
-        // The reference multiplies a fully connected layer's input scales in float32, a convolution's
-        // in double.
-        const double product = n.kind == NodeKind::fully_connected ? double(in.scale * weight_scale)
-                                                                   : double(in.scale) * double(weight_scale);
+        // The reference multiplies the two scales of a fully connected layer in float32, those of a
+        // convolution, or of such a layer with a scale for every output, in double. What was quantised here
+        // keeps the first way.
+        const bool in_float =
+            n.kind == NodeKind::fully_connected && (n.weight_scale.size() == 1 || !n.weights.empty());
+        const double product =
+            in_float ? double(in.scale * weight_scale) : double(in.scale) * double(weight_scale);
         const Factor f = factor(product / double(out.scale));
         if (f.shift > kMaxShift)
             return fail(ErrorKind::usage, "the output's scale is too small for its weights", n.name);

@@ -218,7 +218,7 @@ class Cases {
         x.type = y.type = ElementType::int16;
         x.zero_point = y.zero_point = 0;
         const int32_t low = random_.one_in(3) ? 0 : INT16_MIN;
-        const uint32_t kind = random_.next() % 5;
+        const uint32_t kind = random_.next() % 7;
         if (kind < 2) {
             ConvParams p = {};
             int32_t oh = 0, ow = 0;
@@ -249,6 +249,10 @@ class Cases {
             y.zero_point = random_.in(-128, 127);
             memcpy(params_, &p, sizeof p);
             compare(kRequantise, eval_requantise, x, y, sizeof p);
+        } else if (kind < 6) {
+            const size_t bytes = kind == 4 ? sizeof(CurveParams) : sizeof(OctavesParams);
+            fill(reinterpret_cast<int8_t*>(params_), bytes);
+            compare(kind == 4 ? kCurve : kOctaves, kind == 4 ? eval_curve : eval_octaves, x, y, bytes);
         } else {
             const Sigmoid16Params p = {random_.in(0, 32767), random_.in(0, 12), random_.in(0, 1), 0};
             memcpy(params_, &p, sizeof p);
