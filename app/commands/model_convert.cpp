@@ -186,6 +186,7 @@ template <typename T>
 void add_choice(CLI::App& c, const std::string& name, T* value, const std::map<std::string, T>& words,
                 const std::string& what) {
     std::vector<std::string> names;
+    names.reserve(words.size());
     for (const auto& [word, meaning] : words)
         names.push_back(word);
     c.add_option_function<std::string>(
