@@ -194,10 +194,21 @@ int store(const LabelOptions& o, Open& session, const std::vector<LabelEdit>& ed
     return kYes;
 }
 
+// Session seconds of the last sample, or of the end. A board that runs faster than the clock has samples
+// after it.
+double end_of(const SessionReader& reader) {
+    double end = reader.duration();
+    for (const SessionStream& stream : reader.streams())
+        for (const RowRun& run : stream.runs)
+            if (stream.info.rate_num != 0)
+                end = std::max(end, run.time + double(run.count) / stream.info.rate());
+    return end;
+}
+
 // Names of stream and channel become numbers, by the rules of a label file; a label lies within the
 // recording.
 Status place(const Open& session, const LabelOptions& o, Label* label) {
-    const double end = session.reader->duration();
+    const double end = end_of(*session.reader);
     for (const double time : {label->start, label->stop})
         if (time < 0 || time > end + 1)  // a hand may end a label a little late
             return fail(ErrorKind::usage, storage::shortest(time) + " s lies outside of the session",
@@ -310,13 +321,14 @@ int import_labels(const LabelOptions& o) {
     if (!lines) return complain(lines.error());
     std::vector<LabelEdit> edits;
     size_t outside = 0;
+    const double end = end_of(*session->reader);
     for (const storage::LabelLine& line : *lines) {
         const auto label = storage::resolve(line, session->streams);
         if (!label)
             return complain({ErrorKind::usage, label.error().what,
                              o.file + ": line " + std::to_string(line.line),
                              "'lockstep session info' lists the streams"});
-        outside += label->start < 0 || label->stop > session->reader->duration() + 1;
+        outside += label->start < 0 || label->stop > end + 1;
         LabelEdit edit;
         edit.after = *label;
         edit.after.id = 0;
@@ -326,8 +338,8 @@ int import_labels(const LabelOptions& o) {
         edits.push_back(std::move(edit));
     }
     if (outside > 0)
-        say(std::to_string(outside) + " labels lie outside of the session's " +
-            storage::shortest(session->reader->duration()) + " s");
+        say(std::to_string(outside) + " labels lie outside of the session's " + storage::shortest(end) +
+            " s");
     if (edits.empty()) say(o.file + ": holds no labels");
     const std::vector<LabelClass> classes = missing_in(session->reader->classes(), told);
     const int status = store(o, *session, edits);
