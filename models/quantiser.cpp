@@ -48,7 +48,7 @@ void set_scale(const ValueRange& r, Value* value) {
 
 // Biases keep below this: far inside int32, or inside the limit for int16.
 double bias_limit(const Graph& g, const Node& n) {
-    return g.values[n.inputs[0]].type == ElementType::int16 ? double(kWideLimit / 8) : double(1 << 28);
+    return g.values[n.inputs[0]].type == ElementType::int16 ? double(kWideLimit) / 8 : double(1 << 28);
 }
 
 void quantise_weights(const Graph& g, Node* n) {
@@ -208,7 +208,8 @@ void widen_scales(Graph* graph, Groups* groups) {
         double least = 0;
         if (n.kind == NodeKind::mean) {
             const Value& x = g.values[n.inputs[0]];
-            least = in * double(x.elements() / size_t(x.shape.back())) / 32767;
+            const size_t cells = x.elements() / size_t(x.shape.back());
+            least = in * double(cells) / 32767;
         } else if (n.kind == NodeKind::add || n.kind == NodeKind::subtract) {
             least = std::max(in, steps(n.inputs[1])) / double(1 << 13);
         } else if (n.kind == NodeKind::mul) {
@@ -274,7 +275,7 @@ Status quantise(Graph* graph, const std::vector<std::vector<float>>& inputs,
         if (keeps_scale(n.kind))
             for (const size_t i : n.inputs)
                 groups.join(i, n.output);
-    if (const Status s = set_types(graph, &groups, options); !s) return s;
+    if (Status s = set_types(graph, &groups, options); !s) return s;
     std::vector<bool> used(g.values.size(), false), given(g.values.size(), false);
     used[g.input] = true;
     for (const Node& n : g.nodes)
