@@ -39,11 +39,14 @@ class Streamer {
                             ", no signal over time: nothing of it "
                             "can be kept from window to window",
                         in.name, "leave out --streaming");
-        if (in.shape[2] % hop_ != 0 || in.shape[2] == hop_)
+        if (in.shape[2] == hop_)
+            return fail(ErrorKind::usage, "windows do not overlap: each sample is computed once as it is",
+                        in.name, "leave out --streaming, or choose a shorter hop");
+        if (in.shape[2] % hop_ != 0)
             return fail(ErrorKind::usage,
                         "the window of " + std::to_string(in.shape[2]) +
                             " samples is no multiple of the hop of " + std::to_string(hop_),
-                        in.name, "windows that overlap, of a whole number of hops, can be streamed");
+                        in.name, "choose a hop that divides the window");
         *report_ = {};
         report_->window = in.shape[2];
         report_->hop = hop_;
@@ -65,8 +68,7 @@ class Streamer {
                             ? old_.name
                             : "\"" + report_->whole[0].node + "\": " + report_->whole[0].why,
                         "let padded layers wait for the rows that follow (--lag), or train it with layers "
-                        "that are padded before "
-                        "the first row or not at all; strides must divide the hop");
+                        "that are padded before the first row or not at all; strides must divide the hop");
         report_->windows = uint32_t(looked_back_ + 1);
         if (looked_back_ > int64_t(kMaxMemory))
             return fail(ErrorKind::usage,
