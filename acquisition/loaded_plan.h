@@ -1,4 +1,4 @@
-// A plan in the desktop's memory. models/plan_file.h makes one from a file or bytes.
+// A plan in the desktop's memory. models/plan/plan_file.h makes one from a file or bytes.
 #pragma once
 
 #include <memory>

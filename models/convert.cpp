@@ -8,16 +8,16 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "models/assemble.h"
-#include "models/classical.h"
-#include "models/feed.h"
-#include "models/front.h"
-#include "models/onnx_classical.h"
-#include "models/onnx_import.h"
-#include "models/plan_file.h"
-#include "models/run.h"
-#include "models/tflite_import.h"
-#include "models/vitals_plan.h"
+#include "models/compile/assemble.h"
+#include "models/compile/classical.h"
+#include "models/compile/vitals_plan.h"
+#include "models/data/feed.h"
+#include "models/import/onnx_classical.h"
+#include "models/import/onnx_import.h"
+#include "models/import/tflite_import.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/run.h"
+#include "models/preprocessing/front.h"
 
 namespace lockstep {
 namespace {

@@ -1,7 +1,7 @@
 // `lockstep model convert`: a trained network becomes a plan for the shared engine.
 //
 //   ONNX + preprocessing file + calibration windows   a model on live streams
-//   ONNX + calibration, TFLite                        a "raw" plan, fed by run_raw (models/run.h)
+//   ONNX + calibration, TFLite                        a "raw" plan, fed by run_raw (models/plan/run.h)
 //
 // Any thread; the files are untrusted.
 #pragma once
@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "acquisition/error.h"
-#include "models/mixed.h"
-#include "models/pruning.h"
-#include "models/quantiser.h"
-#include "models/rewrites.h"
-#include "models/streaming.h"
-#include "models/windows.h"
+#include "models/compile/mixed.h"
+#include "models/compile/quantiser.h"
+#include "models/data/windows.h"
+#include "models/network/pruning.h"
+#include "models/network/rewrites.h"
+#include "models/network/streaming.h"
 
 namespace lockstep {
 
@@ -24,7 +24,7 @@ struct ConvertRequest {
     std::string source;         // .onnx or .tflite; told apart by their content
     std::string preprocessing;  // "lockstep-preprocessing" JSON, may be empty
     // A training dataset in physical units, or NumPy windows as the network itself takes them, after any
-    // normalisation (models/windows.h). Quantised sources need none.
+    // normalisation (models/data/windows.h). Quantised sources need none.
     std::string calibration;
     std::string part;                    // of a dataset; "" = "train" when it is split, else all
     const WindowSet* windows = nullptr;  // instead of `calibration`: from a session
@@ -36,10 +36,10 @@ struct ConvertRequest {
     enum class Activations { int8, int16, mixed } activations = Activations::int8;
     MixedLimits limits;
     std::set<std::string> without;  // names of rewrites
-    double prune = 0;               // share of the channels that go (models/pruning.h); float networks only
-    bool streaming = false;         // by hops (models/streaming.h); with preprocessing, which says the hop
-    bool lag = false;               // by hops: layers wait for the rows that follow
-    std::string tool;               // for the provenance, "lockstep 0.1.0"
+    double prune = 0;        // share of the channels that go (models/network/pruning.h); float networks only
+    bool streaming = false;  // by hops (models/network/streaming.h); with preprocessing, which says the hop
+    bool lag = false;        // by hops: layers wait for the rows that follow
+    std::string tool;        // for the provenance, "lockstep 0.1.0"
     // Whose kernels the weights are laid out for: "any", or one of known_targets(). Bits do not depend on it.
     std::string target = "any";
 };

@@ -7,10 +7,10 @@
 
 #include "models/convert.h"
 #include "models/core/plan_format.h"
-#include "models/feed.h"
-#include "models/layers.h"
-#include "models/onnx_import.h"
-#include "models/run.h"
+#include "models/data/feed.h"
+#include "models/import/onnx_import.h"
+#include "models/plan/layers.h"
+#include "models/plan/run.h"
 
 namespace lockstep {
 namespace {

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "acquisition/loaded_plan.h"
+#include "models/data/windows.h"
 #include "models/metrics.h"
-#include "models/windows.h"
 
 namespace lockstep {
 
@@ -18,7 +18,7 @@ struct EvaluateRequest {
 
 struct Evaluation {
     std::vector<std::string> classes;
-    std::string activations;  // of the plan, activations_of() (models/layers.h)
+    std::string activations;  // of the plan, activations_of() (models/plan/layers.h)
     size_t windows = 0;       // with a label
     size_t people = 0;
     ClassifierMetrics int8;  // of the plan, whatever its activations

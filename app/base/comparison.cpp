@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "acquisition/session.h"
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 
 namespace lockstep::app {
 namespace {

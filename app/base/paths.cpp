@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 
 namespace fs = std::filesystem;
 

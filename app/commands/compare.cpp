@@ -4,7 +4,7 @@
 
 #include "app/base/comparison.h"
 #include "app/commands/commands.h"
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 #include "storage/reader.h"
 
 namespace lockstep::app {

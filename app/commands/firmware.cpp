@@ -13,7 +13,7 @@
 #include "app/commands/commands.h"
 #include "devices/virtual_board/recording_csv.h"
 #include "devices/virtual_board/virtual_board.h"
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 #include "storage/reader.h"
 
 namespace fs = std::filesystem;

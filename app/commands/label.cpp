@@ -14,10 +14,10 @@
 #include "acquisition/label_track.h"
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
-#include "storage/agreement.h"
-#include "storage/label_csv.h"
 #include "storage/label_editor.h"
-#include "storage/label_files.h"
+#include "storage/labels/agreement.h"
+#include "storage/labels/label_csv.h"
+#include "storage/labels/label_files.h"
 #include "storage/reader.h"
 
 namespace lockstep::app {

@@ -4,9 +4,9 @@
 
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
-#include "models/assemble.h"
+#include "models/compile/assemble.h"
 #include "models/convert.h"
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 
 namespace lockstep::app {
 namespace {

@@ -8,7 +8,7 @@
 #include "acquisition/label_track.h"
 #include "models/core/binding.h"
 #include "models/core/history.h"
-#include "models/dataset_file.h"
+#include "models/data/dataset_file.h"
 #include "storage/reader.h"
 
 namespace lockstep::app {

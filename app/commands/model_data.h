@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "acquisition/loaded_plan.h"
-#include "models/windows.h"
+#include "models/data/windows.h"
 
 namespace lockstep::app {
 

@@ -4,7 +4,7 @@
 
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 
 namespace lockstep::app {
 namespace {

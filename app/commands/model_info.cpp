@@ -2,8 +2,8 @@
 #include <cstdio>
 
 #include "app/commands/model.h"
-#include "models/layers.h"
-#include "models/plan_file.h"
+#include "models/plan/layers.h"
+#include "models/plan/plan_file.h"
 
 namespace lockstep::app {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "app/base/paths.h"
 #include "app/commands/model.h"
-#include "models/npy.h"
-#include "models/plan_file.h"
+#include "models/data/npy.h"
+#include "models/plan/plan_file.h"
 
 namespace fs = std::filesystem;
 

@@ -8,15 +8,15 @@
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
 #include "app/commands/model_measure.h"
-#include "models/classical.h"
+#include "models/compile/classical.h"
 #include "models/core/ops.h"
 #include "models/core/runner.h"
-#include "models/feed.h"
-#include "models/layers.h"
-#include "models/onnx_classical.h"
-#include "models/onnx_import.h"
-#include "models/plan_file.h"
-#include "models/tflite_import.h"
+#include "models/data/feed.h"
+#include "models/import/onnx_classical.h"
+#include "models/import/onnx_import.h"
+#include "models/import/tflite_import.h"
+#include "models/plan/layers.h"
+#include "models/plan/plan_file.h"
 
 namespace lockstep::app {
 namespace {

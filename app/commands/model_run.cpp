@@ -5,9 +5,9 @@
 
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
-#include "models/feed.h"
-#include "models/plan_file.h"
-#include "models/run.h"
+#include "models/data/feed.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/run.h"
 
 namespace lockstep::app {
 namespace {

@@ -3,8 +3,8 @@
 #include <iterator>
 
 #include "app/commands/model.h"
-#include "models/plan_file.h"
-#include "models/signature.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/signature.h"
 
 namespace lockstep::app {
 namespace {

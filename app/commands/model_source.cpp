@@ -2,8 +2,8 @@
 #include <cctype>
 
 #include "app/commands/model.h"
-#include "models/plan_file.h"
-#include "models/source_plan.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/source_plan.h"
 
 namespace lockstep::app {
 namespace {

@@ -11,7 +11,7 @@
 #include "app/base/recording.h"
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 #include "storage/append.h"
 #include "storage/reader.h"
 

@@ -9,7 +9,7 @@
 
 #include "app/base/console.h"
 #include "app/studio/studio_workbench.h"
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 #include "ui/main_window.h"
 #include "ui/theme.h"
 

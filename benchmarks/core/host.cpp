@@ -21,7 +21,7 @@
 #include "benchmarks/core/avx2_only.h"
 #include "models/core/engine.h"
 #include "models/core/kernels/sets.h"
-#include "models/plan_file.h"
+#include "models/plan/plan_file.h"
 
 namespace {
 

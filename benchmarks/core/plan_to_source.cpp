@@ -8,9 +8,9 @@
 #include <iterator>
 
 #include "models/convert.h"
-#include "models/plan_file.h"
-#include "models/run.h"
-#include "models/source_plan.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/run.h"
+#include "models/plan/source_plan.h"
 
 namespace {
 

@@ -22,7 +22,7 @@ from bench import cobs_decode, cobs_encode, crc32c  # noqa: E402
 
 PLAN = os.path.join(SOURCE, "resources", "models", "movement", "movement.lsplan")
 BOARD = "mps2-an386"
-SECONDS = "8"
+SECONDS = "14"  # a machine at a third of its speed computes enough windows, too
 
 
 class PlanBytes:

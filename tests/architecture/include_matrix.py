@@ -8,18 +8,30 @@ from collections import Counter
 ROOT = os.environ.get("LOCKSTEP_SOURCE", os.path.join(os.path.dirname(__file__), "..", ".."))
 
 # folder -> (floor, folders it may include beside itself). Longest prefix wins.
+CORE = {"dsp/base", "dsp", "devices/wire", "models/core"}
+DESKTOP = CORE | {"acquisition"}
+MODELS = {"models/network", "models/import", "models/plan", "models/preprocessing", "models/data", "models/compile"}
+STORAGE = {"storage", "storage/labels"}
 ALLOWED = {
     "dsp/base": set(),
     "dsp": {"dsp/base"},
     "devices/wire": {"dsp/base"},
     "models/core": {"dsp/base", "dsp"},
-    "embedded_target": {"dsp/base", "dsp", "devices/wire", "models/core"},
-    "acquisition": {"dsp/base", "dsp", "devices/wire", "models/core"},
-    "devices": {"dsp/base", "dsp", "devices/wire", "models/core", "acquisition"},
-    "storage": {"dsp/base", "dsp", "devices/wire", "models/core", "acquisition"},
-    "models": {"dsp/base", "dsp", "devices/wire", "models/core", "acquisition"},
-    "ui": {"dsp/base", "dsp", "devices/wire", "models/core", "acquisition"},
-    "app": {"dsp/base", "dsp", "devices/wire", "models/core", "acquisition", "devices", "storage", "models", "ui"},
+    "embedded_target": CORE,
+    "acquisition": CORE,
+    "devices": DESKTOP,
+    "storage/labels": DESKTOP,
+    "storage": DESKTOP | {"storage/labels"},
+    "storage/formats": DESKTOP | STORAGE,
+    "models/network": DESKTOP,
+    "models/import": DESKTOP | {"models/network"},
+    "models/plan": DESKTOP,
+    "models/preprocessing": DESKTOP | {"models/plan"},
+    "models/data": DESKTOP | {"models/network", "models/plan"},
+    "models/compile": DESKTOP | {"models/network", "models/plan", "models/preprocessing", "models/data"},
+    "models": DESKTOP | MODELS,
+    "ui": DESKTOP,
+    "app": DESKTOP | MODELS | STORAGE | {"devices", "storage/formats", "models", "ui"},
 }
 FREESTANDING = {"dsp/base", "dsp", "devices/wire", "models/core", "embedded_target"}
 # What the shared core may take from its tool chain.

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "models/core/ops.h"
-#include "models/plan_file.h"
-#include "models/plan_writer.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/plan_writer.h"
 
 namespace lockstep::test {
 

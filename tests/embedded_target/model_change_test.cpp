@@ -13,8 +13,8 @@
 #include "devices/virtual_board/virtual_board.h"
 #include "dsp/base/crc32c.h"
 #include "gtest/gtest.h"
-#include "models/plan_file.h"
-#include "models/signature.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/signature.h"
 
 namespace lockstep {
 namespace {

@@ -11,7 +11,7 @@
 #include <fstream>
 
 #include "storage/formats/formats.h"
-#include "storage/label_files.h"
+#include "storage/labels/label_files.h"
 
 namespace lockstep::storage {
 namespace {

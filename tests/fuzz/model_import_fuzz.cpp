@@ -1,8 +1,8 @@
 // A hostile ONNX or TFLite file gives an error or a graph, nothing else.
-#include "models/classical.h"
-#include "models/onnx_classical.h"
-#include "models/onnx_import.h"
-#include "models/tflite_import.h"
+#include "models/compile/classical.h"
+#include "models/import/onnx_classical.h"
+#include "models/import/onnx_import.h"
+#include "models/import/tflite_import.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace lockstep;

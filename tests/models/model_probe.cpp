@@ -9,12 +9,12 @@
 #include <iterator>
 
 #include "models/convert.h"
-#include "models/float_executor.h"
-#include "models/npy.h"
-#include "models/onnx_import.h"
-#include "models/plan_file.h"
-#include "models/rewrites.h"
-#include "models/run.h"
+#include "models/data/npy.h"
+#include "models/import/onnx_import.h"
+#include "models/network/float_executor.h"
+#include "models/network/rewrites.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/run.h"
 
 namespace lockstep {
 namespace {

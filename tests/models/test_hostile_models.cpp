@@ -10,7 +10,7 @@
 #include <random>
 
 #include "models/convert.h"
-#include "models/onnx_tensor.h"
+#include "models/import/onnx_tensor.h"
 
 namespace lockstep {
 namespace {

@@ -6,11 +6,11 @@
 #include <random>
 
 #include "acquisition/event.h"
-#include "models/assemble.h"
-#include "models/plan_file.h"
-#include "models/quantiser.h"
-#include "models/run.h"
-#include "models/streaming.h"
+#include "models/compile/assemble.h"
+#include "models/compile/quantiser.h"
+#include "models/network/streaming.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/run.h"
 #include "tests/models_core/fixture.h"
 
 namespace lockstep {

@@ -5,10 +5,10 @@
 #include <fstream>
 #include <iterator>
 
-#include "models/assemble.h"
-#include "models/plan_file.h"
-#include "models/run.h"
-#include "models/tflite_import.h"
+#include "models/compile/assemble.h"
+#include "models/import/tflite_import.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/run.h"
 
 namespace lockstep {
 namespace {

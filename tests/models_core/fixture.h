@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "models/compile/vitals_plan.h"
 #include "models/core/ops.h"
 #include "models/core/ops/ring.h"
 #include "models/core/runner.h"
-#include "models/plan_file.h"
-#include "models/plan_writer.h"
-#include "models/vitals_plan.h"
+#include "models/plan/plan_file.h"
+#include "models/plan/plan_writer.h"
 
 namespace lockstep {
 

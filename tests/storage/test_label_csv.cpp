@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "storage/label_csv.h"
+#include "storage/labels/label_csv.h"
 #include "synthetic.h"
 
 namespace lockstep::storage {

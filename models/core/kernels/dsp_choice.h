@@ -1,5 +1,5 @@
 // Which of the Armv7E-M kernels takes a layer. Plain C++: a plan in source form is bound to the kernel alone
-// where the answer is known when it is written (models/source_plan.h).
+// where the answer is known when it is written (models/plan/source_plan.h).
 #pragma once
 
 #include "models/core/operator.h"

@@ -158,7 +158,7 @@ struct LookupParams {
 
 // reshape has no parameters.
 
-// What each operator runs, for plans in source form (models/source_plan.h), which link only these.
+// What each operator runs, for plans in source form (models/plan/source_plan.h), which link only these.
 // REQUIRES: the operator's prepare() accepts the context.
 void eval_normalise(const OperatorContext& c);
 void eval_quantise(const OperatorContext& c);

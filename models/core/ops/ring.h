@@ -1,6 +1,6 @@
 // Rows of earlier windows before those of this one: what a convolution over time needs so that a window of
-// one hop does for it (models/streaming.h). The output tensor itself is the memory; the plan lets it keep its
-// bytes from window to window (OperatorRecord::flags), so that only the new rows are copied in.
+// one hop does for it (models/network/streaming.h). The output tensor itself is the memory; the plan lets it
+// keep its bytes from window to window (OperatorRecord::flags), so that only the new rows are copied in.
 //
 //   input   [.., new, ..]          along `axis`
 //   output  [.., rows + new, ..]   the newest last
