@@ -70,11 +70,44 @@ std::vector<std::string> people_in_both(const PlanPtr& plan, const WindowSet& se
 
 }  // namespace
 
+namespace {
+
+size_t count_people(const WindowSet& set) {
+    return std::set<std::string>(set.people.begin(), set.people.end()).size();
+}
+
+// Of a plan that has nothing to be judged by but its results.
+Result<Evaluation> evaluate_decisions(const EvaluateRequest& request, Evaluation e) {
+    if (!request.float_model.empty())
+        return fail(ErrorKind::usage, "a float network takes one stream, the plan takes several",
+                    request.float_model, "leave out --float");
+    e.int8 = *e.decided;
+    if (!smooths(request.plan->plan)) e.decided.reset();
+    e.windows = e.int8.windows;
+    e.people = count_people(*request.decided);
+    e.calibrated_on = people_in_both(request.plan, *request.decided);
+    if (e.windows == 0) return fail(ErrorKind::usage, "no window has a label", request.decided->source);
+    return e;
+}
+
+}  // namespace
+
 Result<Evaluation> evaluate(const EvaluateRequest& request) {
     const PlanPtr& plan = request.plan;
-    const WindowSet& set = *request.windows;
     Evaluation e;
     e.activations = activations_of(plan->plan);
+    if (request.decided != nullptr) {
+        std::vector<std::string> classes;
+        const auto labels = labels_for(plan, *request.decided, &classes);
+        if (!labels) return tl::make_unexpected(labels.error());
+        if (request.windows == nullptr) e.classes = classes;
+        e.decided = judge_classifier(request.decided->values, *labels, plan->plan.scores());
+    }
+    const WindowSet& source = request.windows == nullptr ? *request.decided : *request.windows;
+    e.data_sha256 = source.sha256;
+    e.part = source.part;
+    if (request.windows == nullptr) return evaluate_decisions(request, std::move(e));
+    const WindowSet& set = *request.windows;
     const auto order = order_of(plan);
     if (!order) return tl::make_unexpected(order.error());
     if (filters(plan->plan) && set.time_first && !set.filtered)
@@ -89,7 +122,7 @@ Result<Evaluation> evaluate(const EvaluateRequest& request) {
     if (!scored) return tl::make_unexpected(scored.error());
     e.int8 = judge_classifier(scored->values, *labels, scored->scores);
     e.windows = e.int8.windows;
-    e.people = std::set<std::string>(set.people.begin(), set.people.end()).size();
+    e.people = count_people(set);
     e.calibrated_on = people_in_both(plan, set);
     if (e.windows == 0) return fail(ErrorKind::usage, "no window has a label", set.source);
     if (request.float_model.empty()) return e;

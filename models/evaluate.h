@@ -12,7 +12,8 @@ namespace lockstep {
 
 struct EvaluateRequest {
     PlanPtr plan;
-    const WindowSet* windows = nullptr;  // with labels
+    const WindowSet* windows = nullptr;  // with labels; null: only what was decided is judged
+    const WindowSet* decided = nullptr;  // rows of scores, as a board gives them (smoothed); may be null
     std::string float_model;             // .onnx, may be empty
 };
 
@@ -21,10 +22,12 @@ struct Evaluation {
     std::string activations;  // of the plan, activations_of() (models/plan/layers.h)
     size_t windows = 0;       // with a label
     size_t people = 0;
-    ClassifierMetrics int8;  // of the plan, whatever its activations
+    ClassifierMetrics int8;                    // of the plan, whatever its activations; each window by itself
+    std::optional<ClassifierMetrics> decided;  // after smoothing
     std::optional<ClassifierMetrics> real;
     std::optional<PairedDifference> difference;  // int8 minus float
     double largest_error = 0;                    // of a score
+    std::string data_sha256, part;               // of the windows
     std::vector<std::string> calibrated_on;      // people whose windows chose the quantisation, and are here
 };
 

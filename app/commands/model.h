@@ -22,6 +22,9 @@ void add_model_sign(CLI::App& model, Chosen* chosen);  // and verify
 Result<std::optional<WindowSet>> session_windows(const ConvertRequest& request);
 void add_calibration_options(CLI::App& command, ConvertRequest* request);
 
+struct DataRequest;  // model_data.h
+// Each window by itself; of a session also what a board decides, where that looks beyond the window.
+Result<Evaluation> evaluate_on(const PlanPtr& plan, const DataRequest& data, const std::string& float_model);
 Json evaluation_json(const Evaluation& evaluation);
 std::string evaluation_text(const Evaluation& evaluation);
 

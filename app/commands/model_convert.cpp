@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <map>
 
+#include "app/base/session_windows.h"
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
 #include "models/compile/assemble.h"

@@ -1,9 +1,8 @@
-// Windows for `lockstep model`: from NumPy files and training datasets, or cut from a session by the
-// plan's own streams, filters, window and hop.
+// The data of `lockstep model`: sessions, training datasets and NumPy files.
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <optional>
+#include <string>
 
 #include "acquisition/loaded_plan.h"
 #include "models/data/windows.h"
@@ -17,10 +16,7 @@ struct DataRequest {
 
 void add_data_options(CLI::App& command, DataRequest* request, bool required);
 
-// Of a session: every window that the plan would decide, filtered, with the label that covers most of it
-// and at least 60 % (-1 otherwise).
+// Of a session its windows (app/base/session_windows.h).
 Result<WindowSet> windows_for(const DataRequest& request, const PlanPtr& plan);
-// The same of a session only; nothing when the file is none.
-Result<std::optional<WindowSet>> session_windows_for(const std::string& path, const PlanPtr& plan);
 
 }  // namespace lockstep::app

@@ -2,9 +2,11 @@
 #include <cmath>
 #include <cstdio>
 
+#include "app/base/session_windows.h"
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
 #include "models/plan/plan_file.h"
+#include "models/plan/run.h"
 
 namespace lockstep::app {
 namespace {
@@ -71,27 +73,23 @@ int run(const Request& r) {
     if (r.max_loss >= 0 && r.float_model.empty())
         return complain({ErrorKind::usage, "--max-loss needs the float model to compare with", r.plan,
                          "give --float MODEL.onnx"});
-    const auto windows = windows_for(r.data, *plan);
-    if (!windows) return complain(windows.error());
-    EvaluateRequest request;
-    request.plan = *plan;
-    request.windows = &*windows;
-    request.float_model = r.float_model;
-    const auto e = evaluate(request);
+    const auto e = evaluate_on(*plan, r.data, r.float_model);
     if (!e) return complain(e.error());
     const bool fits = r.max_loss < 0 || -100 * e->difference->accuracy <= r.max_loss + 1e-9;
     if (r.json) {
         Json out = {{"plan", r.plan},
                     {"plan_id", (*plan)->plan_id},
                     {"data", r.data.path},
-                    {"data_sha256", windows->sha256},
-                    {"part", windows->part}};
+                    {"data_sha256", e->data_sha256},
+                    {"part", e->part}};
         out.update(evaluation_json(*e));
         if (r.max_loss >= 0) out["max_loss"] = r.max_loss;
         out["within_limit"] = fits;
         print_json(out);
     }
     say(evaluation_text(*e));
+    if (smooths((*plan)->plan) && !e->decided)
+        say("each window by itself, before smoothing; --data SESSION judges the board's decisions, too");
     if (!fits)
         say("lockstep: " + e->activations + " loses " + points(-e->difference->accuracy) +
             " points, more than the " + points(r.max_loss / 100) + " that --max-loss allows");
@@ -100,11 +98,33 @@ int run(const Request& r) {
 
 }  // namespace
 
+Result<Evaluation> evaluate_on(const PlanPtr& plan, const DataRequest& data, const std::string& float_model) {
+    EvaluateRequest request;
+    request.plan = plan;
+    request.float_model = float_model;
+    std::optional<WindowSet> decided;
+    if (looks_beyond_window(plan)) {
+        auto rows = session_decisions_for(data.path, plan);
+        if (!rows) return tl::make_unexpected(rows.error());
+        decided = std::move(*rows);
+        if (decided) request.decided = &*decided;
+    }
+    std::optional<WindowSet> windows;
+    if (!decided || plan->plan.inputs() == 1) {
+        auto cut = windows_for(data, plan);
+        if (!cut) return tl::make_unexpected(cut.error());
+        windows = std::move(*cut);
+        request.windows = &*windows;
+    }
+    return evaluate(request);
+}
+
 Json evaluation_json(const Evaluation& e) {
     Json out = {{"windows", e.windows},
                 {"people", e.people},
                 {"activations", e.activations},
                 {"int8", to_json(e.int8, e.classes)}};
+    if (e.decided) out["decided"] = to_json(*e.decided, e.classes);
     if (!e.calibrated_on.empty()) out["also_in_calibration"] = e.calibrated_on;
     if (!e.real) return out;
     out["float"] = to_json(*e.real, e.classes);
@@ -125,6 +145,7 @@ std::string evaluation_text(const Evaluation& e) {
     std::string text = std::to_string(e.windows) + " windows" +
                        (e.people == 0 ? "" : " of " + std::to_string(e.people) + " people") + "\n";
     text += row_text(e.activations == "int8" ? "int8 " : e.activations.c_str(), e.int8);
+    if (e.decided) text += row_text("as the board decides, smoothed", *e.decided);
     if (e.real) {
         const PairedDifference& d = *e.difference;
         text += row_text("float", *e.real);

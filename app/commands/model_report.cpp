@@ -122,6 +122,10 @@ Json measured_json(const LoadedPlan& plan) {
             continue;
         }
         row["instructions"] = m.instructions;
+        if (std::string(m.processor).find("M55") != std::string::npos && has_paired_weights(plan.plan))
+            row["advice"] =
+                "the weights lie as Cortex-M4 takes them, which Helium has no fast kernels for: convert "
+                "with --target cortex-m55";
         row["stack_bytes"] = m.stack_bytes;
         for (size_t i = 0; i < m.layers.size() && i < names.size(); ++i)
             row["layers"].push_back({{"stage", names[i].stage}, {"instructions", m.layers[i]}});
@@ -132,6 +136,7 @@ Json measured_json(const LoadedPlan& plan) {
 std::string measured_html(const Json& boards) {
     std::vector<std::vector<std::string>> rows, layers;
     std::vector<std::string> head = {"stage"};
+    std::string advice;
     for (const auto& [name, m] : boards.items()) {
         if (m.contains("why_not")) {
             rows.push_back({name, text_of(m["processor"]), text_of(m["why_not"]), ""});
@@ -139,6 +144,8 @@ std::string measured_html(const Json& boards) {
         }
         rows.push_back(
             {name, text_of(m["processor"]), text_of(m["instructions"]), text_of(m["stack_bytes"])});
+        if (m.contains("advice"))
+            advice += "<p>" + html_escape(name) + ": " + html_escape(text_of(m["advice"])) + ".</p>";
         head.push_back(name);
         for (size_t i = 0; i < m["layers"].size(); ++i) {
             if (layers.size() <= i) layers.push_back({text_of(m["layers"][i]["stage"])});
@@ -148,7 +155,7 @@ std::string measured_html(const Json& boards) {
     std::string out =
         "<h2>One inference on the virtual boards</h2><p>Instructions, counted in the emulator; they "
         "are not cycles.</p>" +
-        html_table({"board", "processor", "instructions", "peak stack, bytes"}, rows, 2);
+        html_table({"board", "processor", "instructions", "peak stack, bytes"}, rows, 2) + advice;
     return layers.empty() ? out : out + html_table(head, layers, 1);
 }
 
@@ -166,11 +173,13 @@ std::string percent(const Json& v) {
 std::string accuracy_html(const Json& a) {
     std::string out = "<h2>Accuracy</h2>";
     std::vector<std::vector<std::string>> rows;
-    for (const char* side : {"int8", "float"}) {
+    const std::pair<const char*, std::string> sides[] = {{"int8", text_of(a["activations"])},
+                                                         {"decided", "as the board decides, smoothed"},
+                                                         {"float", "float"}};
+    for (const auto& [side, name] : sides) {
         if (!a.contains(side)) continue;
         const Json& m = a[side];
-        const bool plan = std::string(side) == "int8";
-        rows.push_back({plan ? text_of(a["activations"]) : side, percent(m["accuracy"]),
+        rows.push_back({name, percent(m["accuracy"]),
                         percent(m["accuracy_interval"][0]) + " to " + percent(m["accuracy_interval"][1]),
                         percent(m["balanced_accuracy"]), percent(m["f1"]),
                         percent(m["calibration"]["error"])});
@@ -285,16 +294,13 @@ int run(Request r) {
             out["boards"] = boards_json(r.benchmarks, (*plan)->plan.name());
             if (!r.no_boards) out["virtual_boards"] = measured_json(**plan);
             if (!r.data.path.empty()) {
-                const auto windows = windows_for(r.data, *plan);
-                if (!windows) return complain(windows.error());
-                EvaluateRequest request{*plan, &*windows, r.float_model};
                 const bool onnx =
                     !is_plan && source.size() > 5 && source.compare(source.size() - 5, 5, ".onnx") == 0;
-                if (request.float_model.empty() && onnx) request.float_model = source;
-                const auto e = evaluate(request);
+                const auto e =
+                    evaluate_on(*plan, r.data, r.float_model.empty() && onnx ? source : r.float_model);
                 if (!e) return complain(e.error());
                 out["accuracy"] = evaluation_json(*e);
-                out["accuracy"]["data_sha256"] = windows->sha256;
+                out["accuracy"]["data_sha256"] = e->data_sha256;
                 fits =
                     r.max_loss < 0 || !e->difference || -100 * e->difference->accuracy <= r.max_loss + 1e-9;
             }

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "app/base/session_windows.h"
 #include "app/commands/model.h"
 #include "app/commands/model_data.h"
 #include "models/data/feed.h"
@@ -78,18 +79,36 @@ std::string csv_of(const PlanPtr& plan, const WindowSet& set, const Scored& scor
     return text;
 }
 
-int run_on_data(const Request& r, const PlanPtr& plan) {
-    const auto set = windows_for(r.data, plan);
-    if (!set) return complain(set.error());
+// Scores of every window; of a session those that a board gives, smoothed and of several streams.
+Result<Scored> score_data(const Request& r, const PlanPtr& plan, WindowSet* set) {
+    if (looks_beyond_window(plan)) {
+        auto decided = session_decisions_for(r.data.path, plan);
+        if (!decided) return tl::make_unexpected(decided.error());
+        if (*decided) {
+            *set = std::move(**decided);
+            Scored scored;
+            scored.scores = plan->plan.scores();
+            scored.values = set->values;
+            return scored;
+        }
+    }
+    auto windows = windows_for(r.data, plan);
+    if (!windows) return tl::make_unexpected(windows.error());
+    *set = std::move(*windows);
     const auto order = order_of(plan);
-    if (!order) return complain(order.error());
-    const auto windows = arranged(*set, *order);
-    if (!windows) return complain(windows.error());
-    const auto scored = score(plan, *windows);
+    if (!order) return tl::make_unexpected(order.error());
+    const auto arrangement = arranged(*set, *order);
+    if (!arrangement) return tl::make_unexpected(arrangement.error());
+    return score(plan, *arrangement);
+}
+
+int run_on_data(const Request& r, const PlanPtr& plan) {
+    WindowSet set;
+    const auto scored = score_data(r, plan, &set);
     if (!scored) return complain(scored.error());
     if (r.json) {
         Json rows = Json::array();
-        for (size_t w = 0; w < set->count; ++w) {
+        for (size_t w = 0; w < set.count; ++w) {
             Json scores = Json::array();
             for (size_t i = 0; i < scored->scores; ++i)
                 scores.push_back(scored->values[w * scored->scores + i]);
@@ -100,16 +119,16 @@ int run_on_data(const Request& r, const PlanPtr& plan) {
             names.push_back(plan->plan.score_name(i));
         print_json({{"plan_id", plan->plan_id},
                     {"data", r.data.path},
-                    {"windows", set->count},
+                    {"windows", set.count},
                     {"names", names},
                     {"scores", rows},
-                    {"labels", set->labels}});
+                    {"labels", set.labels}});
     }
     if (r.output.empty()) {
-        if (!r.json) std::fputs(csv_of(plan, *set, *scored).c_str(), stdout);
+        if (!r.json) std::fputs(csv_of(plan, set, *scored).c_str(), stdout);
         return kYes;
     }
-    const std::string text = csv_of(plan, *set, *scored);
+    const std::string text = csv_of(plan, set, *scored);
     return write_all(r.output, {text.begin(), text.end()});
 }
 

@@ -150,6 +150,23 @@ const char* activations_of(const Plan& plan) {
     return narrow && wide ? "int8 and int16" : wide ? "int16" : narrow ? "int8" : "float32";
 }
 
+bool has_paired_weights(const Plan& plan) {
+    const Bytes blob = plan.blob();
+    const auto header = load_record<PlanHeader>(blob, 0);
+    for (size_t i = 0; i < header.operators.count; ++i) {
+        const auto op =
+            load_record<OperatorRecord>(blob, header.operators.offset + i * sizeof(OperatorRecord));
+        const auto paired = [](int32_t layout) { return WeightLayout(layout) == WeightLayout::pairs; };
+        if ((op.code == kOpConv2d || op.code == kOpDepthwiseConv2d) &&
+            op.params_bytes >= sizeof(ConvParams) && paired(load_record<ConvParams>(blob, op.params).layout))
+            return true;
+        if (op.code == kOpFullyConnected && op.params_bytes >= sizeof(FullyConnectedParams) &&
+            paired(load_record<FullyConnectedParams>(blob, op.params).layout))
+            return true;
+    }
+    return false;
+}
+
 std::vector<PlanLayer> plan_layers(const Plan& plan) {
     const Bytes blob = plan.blob();
     const auto header = load_record<PlanHeader>(blob, 0);

@@ -22,5 +22,7 @@ std::vector<PlanLayer> plan_layers(const model::Plan& plan);
 const char* operator_name(uint16_t code);
 // What passes between the layers: "int8", "int16", "int8 and int16", or "float32" where nothing is quantised.
 const char* activations_of(const model::Plan& plan);
+// Whether weights lie as Armv7E-M multiplies them (`--target cortex-m4`); Helium has no kernels for that.
+bool has_paired_weights(const model::Plan& plan);
 
 }  // namespace lockstep

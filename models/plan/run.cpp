@@ -12,6 +12,15 @@ namespace {
 using model::ElementType;
 using model::StageKind;
 
+model::OperatorRecord operator_record(const model::Plan& plan, size_t index) {
+    const auto h = model::load_record<model::PlanHeader>(plan.blob(), 0);
+    return model::load_record<model::OperatorRecord>(
+        plan.blob(), h.operators.offset + index * sizeof(model::OperatorRecord));
+}
+bool over_windows(const model::OperatorRecord& op) {
+    return op.flags != 0 && StageKind(op.stage_kind) == StageKind::output;
+}
+
 // An engine with its memory.
 class Engine {
   public:
@@ -65,10 +74,7 @@ class Engine {
         s.name = info.name;
         s.kind = info.kind;
         s.type = t.type;
-        const auto h = model::load_record<model::PlanHeader>(plan.blob(), 0);
-        const auto op = model::load_record<model::OperatorRecord>(
-            plan.blob(), h.operators.offset + index * sizeof(model::OperatorRecord));
-        s.over_windows = op.flags != 0 && StageKind(op.stage_kind) == StageKind::output;
+        s.over_windows = over_windows(operator_record(plan, index));
         s.dims.assign(t.dim, t.dim + t.rank);
         const auto* bytes = static_cast<const uint8_t*>(t.data);
         s.bytes.assign(bytes, bytes + t.bytes());
@@ -86,8 +92,7 @@ std::optional<model::TensorRecord> quantised_input(const model::Plan& plan) {
     const Bytes blob = plan.blob();
     const auto h = model::load_record<model::PlanHeader>(blob, 0);
     for (size_t i = 0; i < h.operators.count; ++i) {
-        const auto op = model::load_record<model::OperatorRecord>(
-            blob, h.operators.offset + i * sizeof(model::OperatorRecord));
+        const model::OperatorRecord op = operator_record(plan, i);
         if (StageKind(op.stage_kind) != StageKind::quantised_input) continue;
         return model::load_record<model::TensorRecord>(
             blob, h.tensors.offset + op.output * sizeof(model::TensorRecord));
@@ -108,6 +113,13 @@ model::ElementType raw_type(const model::Plan& plan) {
     return strcmp(unit, "int8") == 0    ? ElementType::int8
            : strcmp(unit, "int16") == 0 ? ElementType::int16
                                         : ElementType::float32;
+}
+
+bool smooths(const model::Plan& plan) {
+    const auto h = model::load_record<model::PlanHeader>(plan.blob(), 0);
+    for (size_t i = 0; i < h.operators.count; ++i)
+        if (over_windows(operator_record(plan, i))) return true;
+    return false;
 }
 
 Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs) {

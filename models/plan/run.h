@@ -25,6 +25,9 @@ struct StageTensor {
 // input's channels have the unit "int8" or "int16"), float32 otherwise.
 model::ElementType raw_type(const model::Plan& plan);
 
+// Whether smoothing or a majority over windows stands between the scores and the result.
+bool smooths(const model::Plan& plan);
+
 // One or more inputs, one after another, as the network takes them after filters and before
 // normalisation; the network's outputs, one after another, of the same type.
 Result<std::vector<uint8_t>> run_raw(const PlanPtr& plan, const std::vector<uint8_t>& inputs);

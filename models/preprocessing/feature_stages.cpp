@@ -58,6 +58,7 @@ std::vector<float> resampling_taps(uint32_t up, uint32_t down) {
 }
 
 FrontStage band_power(const json& j, const std::string& pointer, const FrontSignal& signal) {
+    only(j, pointer, {"kind", "bands_hz", "segment", "step", "taper", "log", "relative"});
     if (signal.length < 2) throw Misfit{pointer, "a window of one sample has no bands"};
     const uint32_t n = natural_or(j, "segment", pointer, 2, signal.length, signal.length);
     const uint32_t step = natural_or(j, "step", pointer, 1, 65535, std::max<uint32_t>(1, n / 2));
@@ -113,6 +114,7 @@ void need_one_channel(const FrontSignal& signal, const std::string& pointer) {
 
 FrontStage heart_rate(const json& j, const std::string& pointer, const FrontSignal& signal) {
     need_one_channel(signal, pointer);
+    only(j, pointer, {"kind", "lowest_bpm", "highest_bpm", "first_peak", "gap", "low", "high"});
     const double lowest = positive(j, "lowest_bpm", pointer, 40),
                  highest = positive(j, "highest_bpm", pointer, 180);
     HeartRateParams p = {};
@@ -138,6 +140,7 @@ FrontStage heart_rate(const json& j, const std::string& pointer, const FrontSign
 
 FrontStage skin_conductance(const json& j, const std::string& pointer, const FrontSignal& signal) {
     need_one_channel(signal, pointer);
+    only(j, pointer, {"kind", "threshold", "fall", "longest_rise_s"});
     if (signal.length < 2) throw Misfit{pointer, "a window of one sample has no slope"};
     const double n = signal.length, threshold = positive(j, "threshold", pointer, 0.05);
     SkinConductanceParams p = {};
@@ -159,6 +162,7 @@ FrontStage skin_conductance(const json& j, const std::string& pointer, const Fro
 }  // namespace
 
 FrontStage resample_stage(const json& j, const std::string& pointer, FrontSignal* signal) {
+    only(j, pointer, {"up", "down", "taps"});
     ResampleParams p = {};
     p.up = natural(j, "up", pointer, 1, kMaxResampleFactor);
     p.down = natural(j, "down", pointer, 1, kMaxResampleFactor);

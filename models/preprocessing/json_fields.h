@@ -1,8 +1,10 @@
 // Fields of a JSON file that is read strictly: what is missing or has another type is said with its place.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -21,6 +23,22 @@ inline const json& at(const json& j, const char* key, const std::string& pointer
     const auto it = j.is_object() ? j.find(key) : j.end();
     if (!j.is_object() || it == j.end()) throw Misfit{pointer + "/" + key, "missing"};
     return *it;
+}
+
+// A field that nobody reads is a slip of the pen, and would make another model in silence; one whose name
+// begins with _ is the writer's own.
+inline void only(const json& j, const std::string& pointer, std::initializer_list<const char*> known) {
+    if (!j.is_object()) return;
+    for (const auto& [key, value] : j.items()) {
+        const std::string& name = key;
+        if (name.rfind('_', 0) == 0 ||
+            std::any_of(known.begin(), known.end(), [&](const char* k) { return name == k; }))
+            continue;
+        std::string list;
+        for (const char* k : known)
+            list += (list.empty() ? "" : ", ") + std::string(k);
+        throw Misfit{pointer + "/" + name, "no such field here, which takes " + list};
+    }
 }
 
 inline std::string text(const json& j, const char* key, const std::string& pointer) {

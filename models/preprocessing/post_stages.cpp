@@ -12,6 +12,7 @@ namespace {
 using namespace fields;
 
 PostStage post_stage(const json& j, const std::string& pointer) {
+    only(j, pointer, {"kind", "windows", "share"});
     const std::string kind = text(j, "kind", pointer);
     const model::HistoryParams p = {natural(j, "windows", pointer, 1, model::kMaxHistory), {}};
     PostStage stage;

@@ -44,6 +44,7 @@ void set_notches(const json& list, const std::string& pointer, PlanInput* in) {
     const double rate = double(in->rate_num) / in->rate_den;
     for (size_t i = 0; i < list.size(); ++i) {
         const std::string here = pointer + "/" + std::to_string(i);
+        only(list[i], here, {"hz", "q"});
         const double hz = positive(list[i], "hz", here);
         if (hz >= rate / 2) throw Misfit{here + "/hz", "not below half the rate"};
         const double q = positive(list[i], "q", here, 30);
@@ -69,6 +70,7 @@ void set_sections(const json& sos, const std::string& pointer, PlanInput* in) {
 
 void set_filter(const json& filter, const std::string& pointer, PlanInput* in) {
     if (filter.is_null()) return;
+    only(filter, pointer, {"form", "arithmetic", "design", "notch", "sos", "reset_period", "warm_up"});
     if (text(filter, "form", pointer) != "df2t") throw Misfit{pointer + "/form", "only \"df2t\" is known"};
     if (text(filter, "arithmetic", pointer) != "float32")
         throw Misfit{pointer + "/arithmetic", "only \"float32\" is known"};
@@ -95,6 +97,9 @@ void set_stages(const json& j, const std::string& pointer, PreprocessingInput* i
 }
 
 PreprocessingInput parse_input(const json& j, const std::string& pointer, bool primary) {
+    only(j, pointer,
+         {"tensor", "shape", "layout", "role", "stream", "filter", "window", "resample", "features",
+          "normalise"});
     PreprocessingInput in;
     in.tensor = text(j, "tensor", pointer);
     in.layout = text(j, "layout", pointer);
@@ -107,6 +112,7 @@ PreprocessingInput parse_input(const json& j, const std::string& pointer, bool p
     }
     const json& stream = at(j, "stream", pointer);
     const std::string s = pointer + "/stream";
+    only(stream, s, {"kind", "rate_hz", "sample_type", "channels"});
     in.stream.kind = text(stream, "kind", s);
     set_rate(stream, s, &in.stream);
     const json& channels = at(stream, "channels", s);
@@ -114,17 +120,20 @@ PreprocessingInput parse_input(const json& j, const std::string& pointer, bool p
         throw Misfit{s + "/channels", "not a list of 1 to 256 channels"};
     for (size_t c = 0; c < channels.size(); ++c) {
         const std::string channel = s + "/channels/" + std::to_string(c);
+        only(channels[c], channel, {"name", "unit", "scale", "offset"});
         in.stream.channels.push_back(
             {text(channels[c], "name", channel), text(channels[c], "unit", channel)});
     }
     if (j.contains("filter")) set_filter(j["filter"], pointer + "/filter", &in.stream);
     const json& window = at(j, "window", pointer);
+    only(window, pointer + "/window", {"length", "hop", "rule"});
     in.stream.window = natural(window, "length", pointer + "/window", 1, 65535);
     if (primary) in.stream.hop = natural(window, "hop", pointer + "/window", 1, model::kMaxPeriod);
     set_stages(j, pointer, &in);
     const std::string n = pointer + "/normalise";
     const json& normalise = at(j, "normalise", pointer);
     const std::string kind = text(normalise, "kind", n);
+    only(normalise, n, {"kind", "mean", "std"});
     if (kind == "standardise") {
         in.standardise = true;
         in.mean = numbers(normalise, "mean", n, in.dims.back());
@@ -141,6 +150,7 @@ Preprocessing parse(const json& j) {
     if (text(j, "schema", "") != "lockstep-preprocessing")
         throw Misfit{"/schema", "not \"lockstep-preprocessing\""};
     natural(j, "version", "", 1, 1);
+    only(j, "", {"schema", "version", "model", "inputs", "operator", "outputs"});
     Preprocessing p;
     p.model = text(j, "model", "");
     const json& inputs = at(j, "inputs", "");
@@ -154,12 +164,15 @@ Preprocessing parse(const json& j) {
         p.inputs.push_back(parse_input(inputs[i], pointer, i == 0));
     }
     if (j.contains("operator")) {
+        only(j["operator"], "/operator",
+             {"name", "arithmetic", "decimation", "lag_min", "lag_max", "first_peak", "gap", "low", "high"});
         p.operator_name = text(j["operator"], "name", "/operator");
         p.operator_json = j["operator"].dump();
     }
     const json& outputs = at(j, "outputs", "");
     if (!outputs.is_array() || outputs.size() != 1) throw Misfit{"/outputs", "not a list of one output"};
     const json& out = outputs[0];
+    only(out, "/outputs/0", {"tensor", "shape", "kind", "names", "units", "classes", "post"});
     p.output_tensor = text(out, "tensor", "/outputs/0");
     p.output_kind = text(out, "kind", "/outputs/0");
     if (p.output_kind == "values") {

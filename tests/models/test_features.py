@@ -238,6 +238,11 @@ class Features(unittest.TestCase):
             ("filter/notch/0/hz", lambda i: i.update(filter={"form": "df2t", "arithmetic": "float32",
                                                              "notch": [{"hz": 125}], "reset_period": 9, "warm_up": 1})),
             ("normalise/mean", lambda i: i.update(normalise={"kind": "standardise", "mean": [0], "std": [1]})),
+            # A slip of the pen would make another model in silence.
+            ("filters: no such field", lambda i: i.update(filters=None)),
+            ("window/stride: no such field", lambda i: i["window"].update(stride=5)),
+            ("features/0/overlap: no such field", lambda i: i["features"][0].update(overlap=5)),
+            ("stream/channels/0/units: no such field", lambda i: i["stream"]["channels"][0].update(units="uV")),
         ]
         for place, damage in faults:
             bad = copy.deepcopy(good)
@@ -245,6 +250,9 @@ class Features(unittest.TestCase):
             self.assertIn("way.json: /inputs/0/" + place, self.convert(bad, nn.Linear(2, 2), (2,), refused=True))
         text = self.convert(good, nn.Linear(3, 2), (3,), refused=True)
         self.assertIn("the model takes [1, 3], the stream gives [1, 2] (features)", text)
+        good["inputs"][0]["_why"] = "my own note"
+        misplaced = dict(good, post=[{"kind": "moving_average", "windows": 5}])
+        self.assertIn("way.json: /post: no such field", self.convert(misplaced, nn.Linear(2, 2), (2,), refused=True))
         one = copy.deepcopy(good["inputs"][0])
         del one["features"]
         self.assertIn("/inputs/1/features", self.convert(whole(good["inputs"][0], one), nn.Linear(2, 2), (2,),

@@ -312,6 +312,28 @@ class Sessions(Folder):
         self.assertEqual(again["int8"]["confusion"], got["int8"]["confusion"])
         lockstep("convert", source, "-o", self.path("q.lsplan"), "--preprocessing", self.path("way.json"),
                  "--calibration", dataset)
+        self.judge_smoothed(way, source, session, dataset, got, rows)
+
+    def judge_smoothed(self, way, source, session, dataset, alone, rows):
+        """The same network with a mean over five windows: a session tells what the board decides."""
+        way["outputs"][0]["post"] = [{"kind": "moving_average", "windows": 5}]
+        self.path("smooth.json", json.dumps(way).encode())
+        plan = self.path("smooth.lsplan")
+        lockstep("convert", source, "-o", plan, "--preprocessing", self.path("smooth.json"), "--calibration", session)
+        smoothed = read_csv(lockstep("run", plan, "--data", session).stdout)
+        scores = np.array([[float(r[c]) for c in activity.CLASSES] for r in rows])
+        expected = np.array([scores[i:i + 5].mean(0) for i in range(len(scores) - 4)])
+        np.testing.assert_allclose([[float(r[c]) for c in activity.CLASSES] for r in smoothed], expected, atol=1e-4)
+        self.assertEqual([r["label"] for r in smoothed], [r["label"] for r in rows[4:]])
+        judged = json.loads(lockstep("evaluate", plan, "--data", session, "--json").stdout)
+        self.assertEqual(judged["int8"], alone["int8"])  # each window by itself
+        labelled = [r for r in smoothed if r["label"] in activity.CLASSES]
+        right = sum(r["label"] == r["decision"] for r in labelled)
+        self.assertAlmostEqual(judged["decided"]["accuracy"], right / len(labelled), places=5)
+        # A dataset's windows may come from anywhere: nothing to smooth over.
+        done = lockstep("evaluate", plan, "--data", dataset, "--json")
+        self.assertNotIn("decided", json.loads(done.stdout))
+        self.assertIn("before smoothing", done.stderr.decode())
 
     def product(self, *arguments):
         done = subprocess.run([LOCKSTEP, *arguments], capture_output=True)
