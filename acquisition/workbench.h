@@ -47,6 +47,7 @@ struct WorkbenchStatus {
     uint64_t message_id = 0;  // grows with every new message
     std::string path;         // session being recorded or reviewed
     std::string finished;     // the recording that ended last, "" before
+    bool link_down = false;   // the board is lost and awaited
     double seconds = 0;       // session time now
     double recorded_seconds = 0;
     double seconds_to_full = -1;

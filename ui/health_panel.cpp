@@ -189,8 +189,9 @@ int HealthPanel::paint(QPainter* p, int width) const {
             p->setFont(text_font(9));
             const bool off = s.rate > 0 && std::abs(s.rate - s.rate_nominal) > 0.03 * s.rate_nominal;
             p->setPen(off ? c.warn : c.text);
-            const QString rate =
-                s.rate > 0 ? QString::number(s.rate, 'f', s.rate < 100 ? 2 : 1) : QStringLiteral("–");
+            const QString rate = s.rate > 0 && !status_.link_down
+                                     ? QString::number(s.rate, 'f', s.rate < 100 ? 2 : 1)
+                                     : QStringLiteral("–");
             p->drawText(QRect(x[1] - 90, col.y, 90, kLine), Qt::AlignRight | Qt::AlignVCenter, rate);
             p->setPen(s.lost > 0 ? c.bad : c.faint);
             p->drawText(QRect(x[2] - 60, col.y, 60, kLine), Qt::AlignRight | Qt::AlignVCenter,

@@ -111,8 +111,7 @@ void LabelBar::mousePressEvent(QMouseEvent* event) {
         emit edit_wanted();
         return;
     }
-    lanes_->labels().key(chip->label_class.hotkey, lanes_->now(), event->modifiers() & Qt::ShiftModifier);
-    lanes_->update();
+    lanes_->label_key(chip->label_class.hotkey, event->modifiers() & Qt::ShiftModifier);
     lanes_->setFocus();
     update();
 }

@@ -125,6 +125,14 @@ void LabelTool::close_all(double now) {
     open_.clear();
 }
 
+void LabelTool::begin_session(bool goes_on) {
+    cancel();
+    selected_ = 0;  // its number means another label there
+    if (!goes_on) open_.clear();
+    for (auto& entry : open_)
+        entry.second.start = 0;
+}
+
 LabelTool::Part LabelTool::hit(double t, int stream, int channel, double reach, Label* out) {
     Part best = Part::none;
     double shortest = 1e300;

@@ -32,6 +32,8 @@ class LabelTool {
     const std::map<char, Open>& open() const { return open_; }
     // Closes what is still open (a recording ends).
     void close_all(double now);
+    // Another session's labels from here on. What is open goes on from its start when `goes_on`.
+    void begin_session(bool goes_on);
 
     // Mouse. `reach` is how far in seconds an edge can be grabbed; scope -1 = all.
     enum class Part { none, body, left, right };

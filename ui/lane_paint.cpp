@@ -40,6 +40,7 @@ void LaneView::paintEvent(QPaintEvent* event) {
     }
     paint_traces(&painter, region);
     paint_labels(&painter, dirty);
+    paint_notice(&painter);
     const int below = plot.bottom() + 1;
     if (region.intersects(QRect(0, kLabelRow, plot.left(), plot.height()))) paint_names(&painter);
     if (region.intersects(QRect(plot.right() + 1, 0, width() - plot.right() - 1, below)))
@@ -195,6 +196,23 @@ void LaneView::paint_scale_bars(QPainter* painter) {
         painter->drawText(text, Qt::AlignLeft | Qt::AlignVCenter,
                           number(value) + (two ? "\n" : " ") + scale.unit);
     }
+}
+
+void LaneView::paint_notice(QPainter* painter) {
+    if (notice_.isEmpty()) return;
+    const QRect plot = plot_rect();
+    const Colors& c = colors();
+    painter->save();
+    painter->setFont(text_font(10, true));
+    const double wide = painter->fontMetrics().horizontalAdvance(notice_) + 36;
+    const QRectF pill(plot.center().x() - wide / 2, plot.center().y() - 17, wide, 34);
+    painter->setRenderHint(QPainter::Antialiasing);
+    painter->setPen(QPen(mix(c.canvas, c.warn, 0.6), 1));
+    painter->setBrush(mix(c.canvas, c.warn, 0.14));
+    painter->drawRoundedRect(pill, 8, 8);
+    painter->setPen(c.text);
+    painter->drawText(pill, Qt::AlignCenter, notice_);
+    painter->restore();
 }
 
 void LaneView::paint_axis(QPainter* painter) {

@@ -63,7 +63,7 @@ void LaneView::set_source(std::shared_ptr<const TraceSource> source, bool live) 
     axis_.first = 0;
     lanes_ = LaneSet{};
     streams_.clear();
-    tool_.cancel();
+    tool_.begin_session(goes_on);
     if (source_ && !live) {
         // A short session is shown whole; of a long one the first seconds.
         const double end = source_->end_time();
@@ -111,6 +111,12 @@ void LaneView::draw_fixed() {
     }
     fit();
     redraw();
+}
+
+void LaneView::set_notice(const QString& text) {
+    if (text == notice_) return;
+    notice_ = text;
+    update();
 }
 
 void LaneView::choices_changed() {
@@ -412,6 +418,16 @@ void LaneView::toggle_annotate() {
     annotate_ = !annotate_;
     update();
     emit view_changed();
+}
+
+void LaneView::label_key(char hotkey, bool point) {
+    const std::optional<Label> selected = tool_.find(tool_.selected());
+    // Live, a key means what happens now, unless it names what was just marked and is in sight.
+    if (selected && live_ && axis_.pieces(selected->start, selected->stop).empty()) tool_.select(0);
+    const bool names = tool_.find(tool_.selected()).has_value();
+    tool_.key(hotkey, now(), point);
+    if (names && following()) tool_.select(0);
+    update();
 }
 
 void LaneView::jump_label(int direction) {

@@ -60,10 +60,12 @@ class LaneView : public QWidget {
     bool annotating() const { return annotate_; }
     void jump_label(int direction);
     void edit_selected();
+    void label_key(char hotkey, bool point);  // 1-9: names what is selected, else begins, ends or marks
     StreamChoice& choice(const std::string& stream) { return choices_[stream]; }
     void choices_changed();
-    void refresh();  // streams, theme or size changed: everything anew
-    void tick();     // one frame
+    void set_notice(const QString& text);  // over the traces, as long as it is true; "" = none
+    void refresh();                        // streams, theme or size changed: everything anew
+    void tick();                           // one frame
 
   signals:
     void view_changed();  // axis, span, pause or follow
@@ -107,6 +109,7 @@ class LaneView : public QWidget {
     void paint_names(QPainter* painter);
     void paint_scale_bars(QPainter* painter);
     void paint_axis(QPainter* painter);
+    void paint_notice(QPainter* painter);
     void paint_labels(QPainter* painter, const QRect& dirty);
     void paint_label(QPainter* painter, const Label& label, bool selected, bool open,
                      std::vector<int>* filled_to);
@@ -120,6 +123,7 @@ class LaneView : public QWidget {
     TimeAxis axis_;
     TraceCanvas canvas_;
     LabelTool tool_;
+    QString notice_;
     bool live_ = false;
     bool follow_ = true;
     bool paused_ = false;

@@ -36,6 +36,7 @@ constexpr int kFrameMs = 16;
 constexpr int kPollMs = 100;
 constexpr int kIdlePollMs = 500;
 constexpr int kPanelsMs = 240;
+constexpr double kSilentSeconds = 3;  // after which a board that sends nothing is worth a word
 constexpr int kSpans[] = {1, 3, 5, 10, 20, 30};
 
 QToolButton* tool(const QString& text, const QString& tip) {
@@ -224,7 +225,7 @@ QWidget* MainWindow::make_bar() {
     connect(help_, &QToolButton::clicked, this, &MainWindow::show_keys);
     leave_ = tool({}, tr("Disconnect, or close the recording"));
     connect(leave_, &QToolButton::clicked, this, [this] {
-        workbench_->disconnect_device();
+        if (may_leave(tr("Stop and disconnect"))) workbench_->disconnect_device();
         poll();
     });
     h->addWidget(theme_);
@@ -332,6 +333,7 @@ void MainWindow::poll() {
     if (source != source_ || review != reviewing_) {
         source_ = source;
         reviewing_ = review;
+        told_unrecorded_ = false;
         lanes_->set_source(source_, running);
         predictions_->reload();
         overview_->setVisible(review);
@@ -371,6 +373,20 @@ void MainWindow::poll() {
             first = file, second = tr("recorded session"), tone = c.accent;
             break;
     }
+    const bool live =
+        status_.state == WorkbenchState::streaming || status_.state == WorkbenchState::recording;
+    QString notice;
+    if (live && status_.link_down) {
+        tone = c.warn;
+        second =
+            status_.state == WorkbenchState::recording ? tr("no signal · %1").arg(file) : tr("no signal");
+        notice = status_.state == WorkbenchState::recording
+                     ? tr("No signal: waiting for the board. The recording goes on.")
+                     : tr("No signal: waiting for the board.");
+    } else if (live && status_.seconds > kSilentSeconds && source_ && source_->end_time() <= 0) {
+        notice = tr("Connected, but no sample has come yet.");
+    }
+    lanes_->set_notice(notice);
     title_->setText(QFontMetrics(title_->font()).elidedText(first, Qt::ElideRight, 260));
     subtitle_->setText(QFontMetrics(subtitle_->font()).elidedText(second, Qt::ElideMiddle, 240));
     if (tone != tone_) {
@@ -394,7 +410,12 @@ void MainWindow::poll() {
             action = tr("Open it");
         }
         banner_->show_message(QString::fromStdString(status_.message), status_.message_is_error, action,
-                              [this] { workbench_->open_session(finished_); });
+                              [this] { open_path(QString::fromStdString(finished_)); });
+    }
+    if (status_.state == WorkbenchState::streaming && !told_unrecorded_ &&
+        (!lanes_->labels().open().empty() || !workbench_->labels(-1e12, 1e12).empty())) {
+        told_unrecorded_ = true;
+        banner_->show_message(tr("Nothing is recorded: these labels are not kept. Space records."), false);
     }
     poll_timer_.setInterval(running ? kPollMs : kIdlePollMs);
     if (source_ != nullptr && !frame_timer_.isActive()) frame_timer_.start(running ? kFrameMs : 100);
@@ -423,8 +444,7 @@ QString MainWindow::next_path() const {
 
 void MainWindow::toggle_recording() {
     if (status_.state == WorkbenchState::recording) {
-        lanes_->labels().close_all(lanes_->now());
-        workbench_->stop_recording();
+        end_recording();
     } else if (status_.state == WorkbenchState::streaming) {
         QDir().mkpath(folder_);
         workbench_->start_recording(next_path().toStdString(), subject_.toStdString(), task_.toStdString());
@@ -435,9 +455,7 @@ void MainWindow::toggle_recording() {
 void MainWindow::open_session() {
     const QString path = QFileDialog::getOpenFileName(this, tr("Open a recording"), folder_,
                                                       tr("Sessions (*.h5);;All files (*)"));
-    if (path.isEmpty()) return;
-    workbench_->open_session(path.toStdString());
-    poll();
+    open_path(path);
 }
 
 void MainWindow::toggle_zen() {
@@ -460,8 +478,9 @@ void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
 
 void MainWindow::dropEvent(QDropEvent* event) {
     const QList<QUrl> urls = event->mimeData()->urls();
-    if (!urls.isEmpty() && urls.front().isLocalFile())
-        workbench_->open_session(urls.front().toLocalFile().toStdString());
+    if (urls.isEmpty() || !urls.front().isLocalFile()) return;
+    // After the drop: what asks here would keep the program waiting that the file comes from.
+    QTimer::singleShot(0, this, [this, path = urls.front().toLocalFile()] { open_path(path); });
 }
 
 }  // namespace lockstep::ui

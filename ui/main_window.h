@@ -59,6 +59,9 @@ class MainWindow : public QMainWindow {
     void show_signal(bool signal);
     void edit_classes();
     void save() const;
+    bool may_leave(const QString& end_and);  // false: a recording runs and shall go on
+    void end_recording();
+    void open_path(const QString& path);
     void show_keys();
     bool move_key(int key, bool shift, bool alt);
     void poll();
@@ -78,6 +81,7 @@ class MainWindow : public QMainWindow {
     uint64_t message_id_ = 0;
     std::string finished_;  // the recording whose end was told
     bool reviewing_ = false;
+    bool told_unrecorded_ = false;
     bool zen_ = false;
     QString folder_;
     QString subject_;

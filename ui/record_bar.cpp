@@ -65,6 +65,7 @@ void RecordBar::paintEvent(QPaintEvent*) {
         second = QFileInfo(QString::fromStdString(status_.path)).fileName();
         const QString room = space_text(status_.seconds_to_full);
         if (!room.isEmpty()) second = room;
+        if (status_.link_down) second = tr("no signal");
     } else if (status_.state == WorkbenchState::finishing) {
         first = tr("Finishing…");
         second = tr("writing the file");
@@ -73,7 +74,8 @@ void RecordBar::paintEvent(QPaintEvent*) {
     }
     p.drawText(text, Qt::AlignRight | Qt::AlignVCenter, first);
     p.setFont(text_font(8));
-    p.setPen(status_.seconds_to_full >= 0 && status_.seconds_to_full < 600 ? c.bad : c.dim);
+    const bool filling = status_.seconds_to_full >= 0 && status_.seconds_to_full < 600;
+    p.setPen(filling || (recording && status_.link_down) ? c.bad : c.dim);
     p.drawText(below, Qt::AlignRight | Qt::AlignVCenter,
                p.fontMetrics().elidedText(second, Qt::ElideMiddle, int(below.width())));
 }

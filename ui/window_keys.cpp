@@ -45,8 +45,7 @@ bool MainWindow::handle_key(QKeyEvent* event) {
             !event->text().at(0).isLetterOrNumber())
             digit = native;
         if (digit >= 1 && digit <= 9 && !event->text().isEmpty()) {
-            lanes_->labels().key(char('0' + digit), lanes_->now(), true);
-            lanes_->update();
+            lanes_->label_key(char('0' + digit), true);
             return true;
         }
     }
@@ -139,8 +138,7 @@ bool MainWindow::handle_key(QKeyEvent* event) {
             break;
     }
     if (key >= Qt::Key_1 && key <= Qt::Key_9 && !event->isAutoRepeat()) {
-        lanes_->labels().key(char('1' + (key - Qt::Key_1)), lanes_->now(), false);
-        lanes_->update();
+        lanes_->label_key(char('1' + (key - Qt::Key_1)), false);
         return true;
     }
     return false;

@@ -1,4 +1,4 @@
-// What the window remembers from one time to the next, and what it asks before it closes.
+// What the window remembers from one time to the next, and what it asks before it leaves a recording.
 #include <QCloseEvent>
 #include <QDir>
 #include <QMessageBox>
@@ -61,26 +61,41 @@ void MainWindow::save() const {
     settings_->endArray();
 }
 
-void MainWindow::closeEvent(QCloseEvent* event) {
+// A running recording ends only when the person says so; what leads away from it asks here.
+bool MainWindow::may_leave(const QString& end_and) {
     poll();
-    if (status_.state == WorkbenchState::recording) {
-        QMessageBox question(this);
-        question.setWindowTitle(tr("Lockstep Studio"));
-        question.setText(tr("A recording is running."));
-        question.setInformativeText(tr("It can be ended here; the file will be whole.\n%1")
-                                        .arg(QDir::toNativeSeparators(QString::fromStdString(status_.path))));
-        QPushButton* end = question.addButton(tr("Stop and close"), QMessageBox::AcceptRole);
-        QPushButton* go_on = question.addButton(tr("Go on recording"), QMessageBox::RejectRole);
-        end->setObjectName("primary");
-        question.setDefaultButton(go_on);
-        question.setEscapeButton(go_on);
-        question.exec();
-        if (question.clickedButton() != end) {
-            event->ignore();
-            return;
-        }
-        lanes_->labels().close_all(lanes_->now());
-        workbench_->stop_recording();
+    if (status_.state != WorkbenchState::recording) return true;
+    QMessageBox question(this);
+    question.setWindowTitle(tr("Lockstep Studio"));
+    question.setText(tr("A recording is running."));
+    question.setInformativeText(tr("It can be ended here; the file will be whole.\n%1")
+                                    .arg(QDir::toNativeSeparators(QString::fromStdString(status_.path))));
+    QPushButton* end = question.addButton(end_and, QMessageBox::AcceptRole);
+    QPushButton* go_on = question.addButton(tr("Go on recording"), QMessageBox::RejectRole);
+    end->setObjectName("primary");
+    question.setDefaultButton(go_on);
+    question.setEscapeButton(go_on);
+    question.exec();
+    if (question.clickedButton() != end) return false;
+    // It may have ended by itself meanwhile.
+    if (workbench_->status().state == WorkbenchState::recording) end_recording();
+    return true;
+}
+
+void MainWindow::end_recording() {
+    lanes_->labels().close_all(lanes_->now());
+    workbench_->stop_recording();
+}
+
+void MainWindow::open_path(const QString& path) {
+    if (!path.isEmpty() && may_leave(tr("Stop and open"))) workbench_->open_session(path.toStdString());
+    poll();
+}
+
+void MainWindow::closeEvent(QCloseEvent* event) {
+    if (!may_leave(tr("Stop and close"))) {
+        event->ignore();
+        return;
     }
     save();
     event->accept();

@@ -347,7 +347,12 @@ void StudioWorkbench::rows_from(const Event& event) {
         status_.health = health->health;
         status_.has_health = true;
     } else if (const auto* link = std::get_if<LinkEvent>(&event)) {
-        if (link->kind == LinkEventKind::lost)
+        const bool lost = link->kind == LinkEventKind::lost;
+        if (lost || link->kind == LinkEventKind::reconnected || link->kind == LinkEventKind::rebooted) {
+            const std::lock_guard lock(mutex_);
+            status_.link_down = lost;
+        }
+        if (lost)
             tell("Connection lost" + (link->text.empty() ? "" : ": " + link->text) +
                      ". Waiting for the board; a recording goes on. Check its cable and power.",
                  true);
@@ -490,6 +495,7 @@ void StudioWorkbench::do_disconnect() {
     editor_.reset();
     const std::lock_guard lock(mutex_);
     status_.state = WorkbenchState::idle;
+    status_.link_down = false;
     status_.device.clear();
     status_.path.clear();
     status_.seconds = 0;

@@ -3,8 +3,11 @@
 
 #include <QAbstractButton>
 #include <QApplication>
+#include <QDropEvent>
 #include <QFontInfo>
+#include <QLabel>
 #include <QMessageBox>
+#include <QMimeData>
 #include <QSettings>
 #include <QTemporaryDir>
 #include <QThread>
@@ -494,6 +497,112 @@ TEST_F(Window, ClosingWhileRecordingAsksFirst) {
     EXPECT_EQ(bench.now.state, WorkbenchState::recording);
     EXPECT_TRUE(answer(0));
     EXPECT_EQ(bench.now.state, WorkbenchState::streaming);
+}
+
+TEST_F(Window, NothingElseEndsARecordingUnasked) {
+    bench.connect_now();
+    bench.stream_until(2);
+    open();
+    bench.start_recording("/nowhere/a.h5", "", "");
+    settle();
+    QTest::keyClick(window->lanes(), Qt::Key_3);  // a label is still open when it ends
+    bench.stream_until(3);
+    settle();
+    auto answer = [&](const QString& words, auto what) {
+        bool asked = false;
+        QTimer look;
+        QObject::connect(&look, &QTimer::timeout, [&] {
+            auto* box = qobject_cast<QMessageBox*>(QApplication::activeModalWidget());
+            if (box == nullptr || asked) return;
+            asked = true;
+            for (QAbstractButton* b : box->buttons())
+                if (b->text() == words) b->click();
+        });
+        look.start(1);
+        what();
+        QTest::qWait(20);
+        return asked;
+    };
+    auto leave = [&] {
+        for (QAbstractButton* b : window->findChildren<QAbstractButton*>())
+            if (b->toolTip().startsWith("Disconnect")) b->click();
+    };
+    QMimeData data;
+    data.setUrls({QUrl::fromLocalFile("/nowhere/b.h5")});
+    auto drop = [&] {
+        QDropEvent event(QPointF(10, 10), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+        QApplication::sendEvent(window.get(), &event);
+        QTest::qWait(20);
+    };
+    EXPECT_TRUE(answer("Go on recording", leave));
+    EXPECT_TRUE(answer("Go on recording", drop));
+    EXPECT_EQ(bench.now.state, WorkbenchState::recording);
+    EXPECT_EQ(bench.calls, std::vector<std::string>{"record"});
+    EXPECT_TRUE(answer("Stop and open", drop));
+    EXPECT_EQ(bench.calls, (std::vector<std::string>{"record", "stop", "open /nowhere/b.h5"}));
+    EXPECT_EQ(only_label().label_class, "jaw_left");
+    EXPECT_FALSE(answer("", [&] { leave(); }));  // nothing runs: nothing to ask
+}
+
+TEST_F(Window, ALostBoardIsSaidUntilItIsBack) {
+    bench.connect_now();
+    bench.stream_until(4);
+    open();
+    bench.start_recording("/nowhere/a.h5", "", "");
+    settle();
+    auto subtitle = [&] {
+        for (const QLabel* l : window->findChildren<QLabel*>())
+            if (l->isVisible() && l->text().startsWith("no signal")) return true;
+        return false;
+    };
+    const QImage before = window->lanes()->grab().toImage();
+    EXPECT_FALSE(subtitle());
+    bench.now.link_down = true;
+    settle();
+    EXPECT_TRUE(subtitle());
+    EXPECT_NE(window->lanes()->grab().toImage(), before);
+    bench.now.link_down = false;
+    settle();
+    EXPECT_FALSE(subtitle());
+    EXPECT_EQ(window->lanes()->grab().toImage(), before);
+}
+
+TEST_F(Window, LabelsOfOneSessionDoNotReachIntoTheNext) {
+    bench.connect_now();
+    bench.stream_until(9);
+    open();
+    drag(at(2), at(4));  // selected, in the stretch that is not recorded
+    QTest::keyClick(window->lanes(), Qt::Key_3);
+    EXPECT_EQ(only_label().label_class, "jaw_left");
+    QTest::keyClick(window->lanes(), Qt::Key_4);  // it has its name: this one begins now
+    EXPECT_EQ(window->lanes()->labels().open().size(), 1u);
+    EXPECT_EQ(only_label().label_class, "jaw_left");
+    drag(at(5), at(6));
+    ASSERT_NE(window->lanes()->labels().selected(), 0u);
+    bench.track = LabelTrack();
+    bench.connect_now();  // a recording begins: time 0 again
+    bench.now.state = WorkbenchState::recording;
+    bench.stream_until(9.5);
+    settle();
+    EXPECT_EQ(window->lanes()->labels().selected(), 0u);
+    QTest::keyClick(window->lanes(), Qt::Key_4);
+    EXPECT_EQ(only_label().label_class, "jaw_right");
+    EXPECT_EQ(only_label().start, 0);
+    EXPECT_LE(only_label().stop, bench.store->end_time());
+}
+
+TEST_F(Window, AKeyNamesNoLabelThatIsOutOfSight) {
+    bench.connect_now();
+    bench.stream_until(9);
+    open();
+    drag(at(2), at(4));
+    ASSERT_NE(window->lanes()->labels().selected(), 0u);
+    const std::string name = only_label().label_class;
+    bench.stream_until(30);
+    settle();
+    QTest::keyClick(window->lanes(), Qt::Key_3);
+    EXPECT_EQ(only_label().label_class, name);
+    EXPECT_EQ(window->lanes()->labels().open().size(), 1u);
 }
 
 TEST(Spectrum, AToneStandsWhereItIsWithItsDensity) {
