@@ -7,10 +7,18 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <algorithm>
+#include <tuple>
 
 #include "ui/theme.h"
 
 namespace lockstep::ui {
+
+namespace {
+QString time_text(double seconds) {
+    return QString::number(seconds, 'f', 3);
+}
+}  // namespace
 
 LabelEditor::LabelEditor(const Label& label, const std::vector<LabelClass>& classes,
                          const std::vector<StreamInfo>& streams, QWidget* parent)
@@ -34,8 +42,8 @@ LabelEditor::LabelEditor(const Label& label, const std::vector<LabelClass>& clas
         class_->addItem(QString::fromStdString(c.name));
     class_->setCurrentText(QString::fromStdString(label.label_class));
     line(tr("Class"), class_);
-    start_ = new QLineEdit(QString::number(label.start, 'f', 3));
-    stop_ = new QLineEdit(QString::number(label.stop, 'f', 3));
+    start_ = new QLineEdit(time_text(label.start));
+    stop_ = new QLineEdit(time_text(label.stop));
     auto* times = new QHBoxLayout;
     for (QLineEdit* field : {start_, stop_}) {
         auto* validator = new QDoubleValidator(0, 1e9, 6, field);
@@ -86,8 +94,12 @@ void LabelEditor::save() {
     Label after = label_;
     after.label_class = class_->currentText().trimmed().toStdString();
     after.note = note_->text().toStdString();
-    after.start = start_->text().toDouble();
-    after.stop = std::max(after.start, stop_->text().toDouble());
+    // A time that nobody touched keeps all its digits.
+    auto time_of = [](const QLineEdit* field, double was) {
+        return field->text() == time_text(was) ? was : field->text().toDouble();
+    };
+    std::tie(after.start, after.stop) =
+        std::minmax({time_of(start_, label_.start), time_of(stop_, label_.stop)});
     const QPoint scope = scope_->currentData().toPoint();
     after.stream = scope.x();
     after.channel = scope.y();

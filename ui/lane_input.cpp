@@ -133,12 +133,58 @@ void LaneView::edit_selected() {
     editor->show();
 }
 
+QString LaneView::tip_at(const QPointF& pos) {
+    const double t = time_at(pos);
+    const Lane* lane = pos.y() < kLabelRow ? nullptr : lane_at(pos);
+    QStringList lines;
+    Label label;
+    if (tool_.hit(t, lane ? lane->stream : -1, lane ? lane->channel : -1, kReachPx * ratio() * axis_.dt(),
+                  &label) != LabelTool::Part::none) {
+        const double length = label.stop - label.start;
+        QString text = QString::fromStdString(label.label_class).replace('_', ' ') + QStringLiteral(": ") +
+                       clock_text(label.start, 3);
+        if (length > 0) text += tr(" to %1, %2 s").arg(clock_text(label.stop, 3)).arg(length, 0, 'f', 3);
+        if (label.stream >= 0 && size_t(label.stream) < streams_.size()) {
+            const StreamInfo& on = streams_[size_t(label.stream)];
+            text += tr(", on %1").arg(QString::fromStdString(on.name));
+            if (label.channel >= 0 && size_t(label.channel) < on.channels.size())
+                text +=
+                    QStringLiteral(" · ") + QString::fromStdString(on.channels[size_t(label.channel)].name);
+        }
+        lines << text;
+        if (!label.note.empty()) lines << QString::fromStdString(label.note);
+    }
+    // Where a pixel holds many samples, none of them is the one that is pointed at.
+    const double rate = lane ? streams_[size_t(lane->stream)].rate() : 0;
+    if (rate > 0 && axis_.dt() * rate <= 8) {
+        double time = 0;
+        float value = 0;
+        const double half = 0.5 / rate;
+        auto at = [&](const TraceSource& from) {
+            return from.samples(lane->stream, lane->channel, t - half, t + half, 1, &time, &value) == 1;
+        };
+        if (at(*source_)) {
+            QString text = tr("%1 at %2: %3")
+                               .arg(lane->name, clock_text(time, 3), value_text(double(value), lane->unit));
+            if (shown_->filter(lane->stream).any() && at(*shown_))
+                text += tr(", filtered %1").arg(value_text(double(value), lane->unit));
+            lines << text;
+        }
+    }
+    return lines.join('\n');
+}
+
 bool LaneView::event(QEvent* event) {
     if (event->type() != QEvent::ToolTip || !source_) return QWidget::event(event);
     const auto* help = static_cast<QHelpEvent*>(event);
     const Lane* lane = help->pos().x() < plot_rect().left() ? lane_at(help->pos()) : nullptr;
     if (lane == nullptr) {
-        QToolTip::hideText();
+        const QString tip = editable_at(help->pos()) ? tip_at(help->pos()) : QString();
+        if (tip.isEmpty()) {
+            QToolTip::hideText();
+        } else {
+            QToolTip::showText(help->globalPos(), tip, this);
+        }
         return true;
     }
     QString text =
@@ -208,7 +254,8 @@ void LaneView::stream_menu(const QPoint& global, int stream, int channel) {
     const StreamInfo info = streams_[size_t(stream)];
     StreamChoice& own = choices_[info.name];
     QMenu menu(this);
-    menu.addSection(QString::fromStdString(info.name));
+    menu.addAction(kind_text(info.kind, info.name))->setEnabled(false);  // what the menu is about
+    menu.addSeparator();
     QMenu* amplitude = menu.addMenu(tr("Amplitude"));
     std::vector<double> steps;
     int index = -1;

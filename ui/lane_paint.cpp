@@ -250,13 +250,17 @@ void LaneView::paint_axis(QPainter* painter) {
         painter->drawText(QRectF(x, y, 60, 16), Qt::AlignHCenter,
                           clock_text(double(axis_.head + 1) * axis_.dt()));
     }
+    const QString state = paused_       ? tr("paused")
+                          : following() ? tr("live")
+                          : live_       ? tr("history")
+                                        : tr("review");
+    const bool past = live_ && !following();
+    painter->setFont(text_font(7.5, past));
+    painter->setPen(past ? c.warn : c.dim);
+    painter->drawText(QRectF(16, y, kGutter - 24, 16), Qt::AlignLeft,
+                      too_long_to_filter() ? tr("%1 · raw").arg(state) : state);
     painter->setFont(text_font(7.5));
     painter->setPen(c.faint);
-    painter->drawText(QRectF(16, y, kGutter - 24, 16), Qt::AlignLeft,
-                      paused_       ? tr("paused")
-                      : following() ? tr("live")
-                      : live_       ? tr("history")
-                                    : tr("review"));
     const QString span =
         axis_.span < 60 ? QStringLiteral("%1 s").arg(axis_.span, 0, 'g', 3) : clock_text(axis_.span);
     painter->drawText(QRectF(plot.right() + 12, y, kStrip - 16, 16), Qt::AlignLeft, span);

@@ -409,6 +409,14 @@ void LaneView::toggle_dc() {
     emit view_changed();
 }
 
+bool LaneView::too_long_to_filter() const {
+    if (!shown_) return false;
+    return std::any_of(lanes_.groups.begin(), lanes_.groups.end(), [this](const Group& g) {
+        return shown_->filter(g.stream).any() &&
+               axis_.span * streams_[size_t(g.stream)].rate() > FilteredSource::kMaxSamples;
+    });
+}
+
 void LaneView::toggle_scale_bars() {
     scale_bars_ = !scale_bars_;
     update();

@@ -55,6 +55,7 @@ class LaneView : public QWidget {
     void select_channel(int stream, int channel);
     void toggle_dc();
     bool dc_removed() const { return remove_dc_; }
+    bool too_long_to_filter() const;  // what is shown is raw, although it should be filtered
     void toggle_scale_bars();
     void toggle_annotate();
     bool annotating() const { return annotate_; }
@@ -103,6 +104,7 @@ class LaneView : public QWidget {
     }
     QRect chip_rect(const Label& label) const;
     bool editable_at(const QPointF& pos) const;
+    QString tip_at(const QPointF& pos);  // the label there, and the sample
     void stream_menu(const QPoint& global, int stream, int channel);
 
     void paint_traces(QPainter* painter, const QRegion& dirty);

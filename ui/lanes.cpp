@@ -42,11 +42,17 @@ double room_for(double v) {
 }  // namespace
 
 QString unit_text(const std::string& unit) {
-    if (unit == "uV") return QStringLiteral("µV");
-    if (unit == "uS") return QStringLiteral("µS");
+    for (const char* micro : {"uV", "uS", "uT", "uA"})
+        if (unit == micro) return QStringLiteral("µ") + QLatin1Char(micro[1]);
+    if (unit == "degC") return QStringLiteral("°C");
     if (unit == "deg/s") return QStringLiteral("°/s");
     if (unit == "counts") return QStringLiteral("count");
     return QString::fromStdString(unit);
+}
+
+QString value_text(double v, const QString& unit) {
+    const int decimals = std::abs(v) >= 100 ? 0 : std::abs(v) >= 10 ? 1 : std::abs(v) >= 1 ? 2 : 3;
+    return QStringLiteral("%L1 %2").arg(v, 0, 'f', decimals).arg(unit).trimmed();
 }
 
 QString kind_text(const std::string& kind, const std::string& name) {

@@ -75,6 +75,8 @@ struct LaneSet {
 
 // "µV" for "uV", and the like.
 QString unit_text(const std::string& unit);
+// Three digits or more, "1,884 µV".
+QString value_text(double v, const QString& unit);
 QString kind_text(const std::string& kind, const std::string& name);
 // What removing the DC means for this kind of signal; none for kinds whose level matters.
 FilterSpec display_filter(const std::string& kind, double mains_hz);

@@ -186,11 +186,14 @@ void PredictionStrip::paint_model(QPainter* painter, size_t m, int top) {
             painter->setFont(cell_font);
             // In full, else the value without its unit, else nothing: no stumps.
             const QString shorter = model.classifier ? QString() : run_text.section(' ', 0, 0);
+            bool written = false;
             for (const QString& words : {run_text, shorter}) {
-                if (metrics.horizontalAdvance(words) > box.width() - 8) continue;
+                if (written || metrics.horizontalAdvance(words) > box.width() - 8) continue;
                 painter->drawText(box.adjusted(5, 0, -3, 0), Qt::AlignLeft | Qt::AlignVCenter, words);
-                break;
+                written = true;
             }
+            if (!written && metrics.horizontalAdvance(shorter) <= box.width() - 2)
+                painter->drawText(box, Qt::AlignCenter, shorter);
             run = QRectF();
         };
         for (const WindowRow& row : rows_) {

@@ -37,11 +37,6 @@ QLabel* head(const QString& words, const QString& unit = {}) {
     return label;
 }
 
-QString value_text(double v, const QString& unit) {
-    const int decimals = std::abs(v) >= 100 ? 0 : std::abs(v) >= 10 ? 1 : std::abs(v) >= 1 ? 2 : 3;
-    return QStringLiteral("%L1 %2").arg(v, 0, 'f', decimals).arg(unit);
-}
-
 }  // namespace
 
 SignalPanel::SignalPanel(LaneView* lanes, QWidget* parent) : QWidget(parent), lanes_(lanes) {
