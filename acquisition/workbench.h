@@ -39,6 +39,15 @@ struct ModelView {
     WindowAccount account;
 };
 
+// What the file of a reviewed session says of itself.
+struct SessionAbout {
+    int64_t start_utc_ns = 0;
+    std::string subject;
+    std::string task;
+    std::string from;  // the board and its firmware, or the format it was imported from
+    bool imported = false;
+};
+
 struct WorkbenchStatus {
     WorkbenchState state = WorkbenchState::idle;
     std::string device;   // board, firmware
@@ -48,7 +57,8 @@ struct WorkbenchStatus {
     std::string path;         // session being recorded or reviewed
     std::string finished;     // the recording that ended last, "" before
     bool link_down = false;   // the board is lost and awaited
-    double seconds = 0;       // session time now
+    SessionAbout about;       // when reviewing
+    double seconds = 0;       // session time now; when reviewing the session's length
     double recorded_seconds = 0;
     double seconds_to_full = -1;
     double bytes_per_second = 0;

@@ -1,5 +1,6 @@
 #include "ui/health_panel.h"
 
+#include <QDateTime>
 #include <QPainter>
 #include <QPainterPath>
 #include <cmath>
@@ -13,11 +14,20 @@ namespace {
 
 constexpr int kMargin = 20;
 constexpr int kLine = 21;
+constexpr int kPings = 8;  // from which on a drift is worth reading
 
 QString bytes_text(double bytes) {
     if (bytes < 1000) return QStringLiteral("%1 B").arg(bytes, 0, 'f', 0);
     if (bytes < 1e6) return QStringLiteral("%1 kB").arg(bytes / 1e3, 0, 'f', 1);
     return QStringLiteral("%1 MB").arg(bytes / 1e6, 0, 'f', 1);
+}
+
+// "−9.8 ppm"; what rounds to nothing has no sign.
+QString number_text(double v, int decimals, const QString& unit) {
+    const double scale = std::pow(10, decimals);
+    const double rounded = std::round(v * scale) / scale;
+    return (rounded < 0 ? QStringLiteral("−") : QString()) +
+           QStringLiteral("%L1 %2").arg(std::abs(rounded), 0, 'f', decimals).arg(unit);
 }
 
 }  // namespace
@@ -61,6 +71,7 @@ class HealthPanel::Column {
     }
     void space() { y += 20; }
     int inner() const { return width_ - 2 * kMargin; }
+    QPainter* painter() { return p_; }
 
   private:
     QPainter* p_;
@@ -103,14 +114,12 @@ void HealthPanel::paintEvent(QPaintEvent*) {
     paint(&painter, width());
 }
 
-int HealthPanel::paint(QPainter* p, int width) const {
+void HealthPanel::paint_agreement(Column* column) const {
+    Column& col = *column;
+    QPainter* p = col.painter();
     const Colors& c = colors();
-    const Summary& sum = status_.summary;
-    Column col(p, width);
-    const bool reviewing = status_.state == WorkbenchState::reviewing;
-
     col.head(tr("Agreement"));
-    const WindowAccount& w = sum.windows;
+    const WindowAccount& w = status_.summary.windows;
     const uint64_t compared = w.same + w.different;
     p->setFont(text_font(24, true));
     p->setPen(w.different > 0 ? c.bad : compared > 0 ? c.text : c.faint);
@@ -163,14 +172,83 @@ int HealthPanel::paint(QPainter* p, int width) const {
         p->drawEllipse(QPointF(x + 3.5, y + kLine / 2.0), 3.5, 3.5);
         p->setFont(text_font(9));
         p->setPen(c.dim);
-        const int half = col.inner() / 2 - 14;
-        p->drawText(QRect(x + 13, y, half - 8, kLine), Qt::AlignLeft | Qt::AlignVCenter, legend[i].name);
+        // The right column ends at the margin, as everything below does.
+        const int half = col.inner() / 2 - (i % 2 == 0 ? 14 : 0);
+        p->drawText(QRect(x + 13, y, half - 13, kLine), Qt::AlignLeft | Qt::AlignVCenter, legend[i].name);
         p->setPen(legend[i].color == c.bad && legend[i].count > 0 ? c.bad : c.text);
         p->drawText(QRect(x + 13, y, half - 13, kLine), Qt::AlignRight | Qt::AlignVCenter,
                     QStringLiteral("%L1").arg(legend[i].count));
     }
     col.y += 2 * kLine;
     col.space();
+}
+
+void HealthPanel::paint_link(Column* column) const {
+    Column& col = *column;
+    const Colors& c = colors();
+    col.head(tr("Link"));
+    if (status_.state != WorkbenchState::reviewing) {
+        col.pair(tr("Rate"), link_rate_ > 0 ? tr("%1/s").arg(bytes_text(link_rate_)) : QStringLiteral("–"),
+                 c.text);
+        col.pair(tr("Frames"), QStringLiteral("%L1").arg(status_.link.frames), c.text);
+    }
+    const uint64_t damaged = std::max<uint64_t>(status_.link.damaged, status_.summary.damaged_frames);
+    col.pair(tr("Damaged"), QStringLiteral("%L1").arg(damaged), damaged > 0 ? c.warn : c.text);
+    col.pair(tr("Dropouts"), QStringLiteral("%L1").arg(status_.summary.link_losses),
+             status_.summary.link_losses > 0 ? c.bad : c.text);
+    col.space();
+
+    col.head(tr("Clock"));
+    const ClockEstimate& clock = status_.summary.clock;
+    // Two pings make a line, but not one to believe.
+    const bool reviewing = status_.state == WorkbenchState::reviewing;
+    const bool known = clock.observations >= (reviewing ? 1 : kPings);
+    col.pair(tr("Drift"),
+             known                    ? number_text(clock.drift_ppm, 1, tr("ppm"))
+             : clock.observations > 0 ? tr("measuring")
+                                      : QStringLiteral("–"),
+             known ? c.text : c.dim);
+    col.pair(tr("Error"),
+             known ? QStringLiteral("± ") + number_text(clock.error_ms, 2, tr("ms")) : QStringLiteral("–"),
+             known && clock.error_ms > 2 ? c.warn : c.text);
+    col.space();
+}
+
+int HealthPanel::paint(QPainter* p, int width) const {
+    const Colors& c = colors();
+    const Summary& sum = status_.summary;
+    Column col(p, width);
+    const bool reviewing = status_.state == WorkbenchState::reviewing;
+
+    if (reviewing) {
+        col.head(tr("Session"));
+        const SessionAbout& about = status_.about;
+        if (about.start_utc_ns != 0)
+            col.pair(tr("Recorded"),
+                     QDateTime::fromMSecsSinceEpoch(about.start_utc_ns / 1000000)
+                         .toString(QStringLiteral("yyyy-MM-dd HH:mm:ss")),
+                     c.text);
+        const std::pair<QString, const std::string*> words[] = {
+            {tr("Person"), &about.subject},
+            {tr("Task"), &about.task},
+            {about.imported ? tr("Imported as") : tr("Board"), &about.from}};
+        for (const auto& [name, value] : words)
+            if (!value->empty()) col.pair(name, QString::fromStdString(*value), c.text);
+        col.pair(tr("Length"), clock_text(status_.seconds, 1), c.text);
+        col.pair(tr("Labels"), QStringLiteral("%L1").arg(sum.labels), c.text);
+        col.pair(tr("Whole"), sum.whole ? tr("yes") : tr("no"), sum.whole ? c.good : c.bad);
+        if (!sum.whole && !sum.why_not.empty()) {
+            p->setFont(text_font(8.5));
+            p->setPen(c.dim);
+            const QRect area(kMargin, col.y, col.inner(), 90);
+            QRect used;
+            p->drawText(area, Qt::AlignLeft | Qt::TextWordWrap, QString::fromStdString(sum.why_not), &used);
+            col.y += used.height() + 6;
+        }
+        col.space();
+    }
+    // A session that no model ran in has nothing to agree on.
+    if (!reviewing || sum.windows.expected > 0) paint_agreement(&col);
 
     if (!sum.streams.empty()) {
         col.head(tr("Streams"));
@@ -204,30 +282,7 @@ int HealthPanel::paint(QPainter* p, int width) const {
         col.space();
     }
 
-    col.head(tr("Link"));
-    if (!reviewing) {
-        col.pair(tr("Rate"), link_rate_ > 0 ? tr("%1/s").arg(bytes_text(link_rate_)) : QStringLiteral("–"),
-                 c.text);
-        col.pair(tr("Frames"), QStringLiteral("%L1").arg(status_.link.frames), c.text);
-    }
-    const uint64_t damaged = std::max<uint64_t>(status_.link.damaged, sum.damaged_frames);
-    col.pair(tr("Damaged"), QStringLiteral("%L1").arg(damaged), damaged > 0 ? c.warn : c.text);
-    col.pair(tr("Dropouts"), QStringLiteral("%L1").arg(sum.link_losses),
-             sum.link_losses > 0 ? c.bad : c.text);
-    col.space();
-
-    col.head(tr("Clock"));
-    const bool clock = sum.clock.observations > 0 || sum.clock.error_ms != 0;
-    col.pair(tr("Drift"),
-             clock ? QStringLiteral("%1 ppm").arg(sum.clock.drift_ppm, 0, 'f', 1) : QStringLiteral("–"),
-             c.text);
-    col.pair(tr("Offset"),
-             clock ? QStringLiteral("%1 ms").arg(sum.clock.offset_ms, 0, 'f', 2) : QStringLiteral("–"),
-             c.text);
-    col.pair(tr("Error"),
-             clock ? QStringLiteral("± %1 ms").arg(sum.clock.error_ms, 0, 'f', 2) : QStringLiteral("–"),
-             sum.clock.error_ms > 2 ? c.warn : c.text);
-    col.space();
+    if (!reviewing || !status_.about.imported) paint_link(&col);
 
     if (status_.has_health) {
         const wire::Health& h = status_.health;
@@ -239,21 +294,6 @@ int HealthPanel::paint(QPainter* p, int width) const {
         col.pair(tr("Late samples"), QStringLiteral("%L1").arg(h.late_samples),
                  h.late_samples > 0 ? c.warn : c.text);
         col.pair(tr("Up for"), clock_text(double(h.uptime_us) * 1e-6), c.text);
-        col.space();
-    }
-    if (reviewing) {
-        col.head(tr("Session"));
-        col.pair(tr("Length"), clock_text(sum.seconds, 1), c.text);
-        col.pair(tr("Labels"), QStringLiteral("%L1").arg(sum.labels), c.text);
-        col.pair(tr("Whole"), sum.whole ? tr("yes") : tr("no"), sum.whole ? c.good : c.bad);
-        if (!sum.whole && !sum.why_not.empty()) {
-            p->setFont(text_font(8.5));
-            p->setPen(c.dim);
-            const QRect area(kMargin, col.y, col.inner(), 60);
-            QRect used;
-            p->drawText(area, Qt::AlignLeft | Qt::TextWordWrap, QString::fromStdString(sum.why_not), &used);
-            col.y += used.height() + 6;
-        }
         col.space();
     }
     return col.y;

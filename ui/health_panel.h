@@ -23,6 +23,8 @@ class HealthPanel : public QWidget {
   private:
     class Column;
     int paint(QPainter* painter, int width) const;
+    void paint_agreement(Column* column) const;
+    void paint_link(Column* column) const;
 
     WorkbenchStatus status_;
     double link_rate_ = 0;  // bytes/s

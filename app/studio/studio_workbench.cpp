@@ -17,6 +17,23 @@ namespace {
 constexpr const char* kAuthor = "person";
 constexpr size_t kRows = 20000;  // windows kept for the live view
 
+SessionAbout about(const SessionReader& reader) {
+    const SessionHeader& header = reader.header();
+    SessionAbout out;
+    out.start_utc_ns = header.start_utc_ns;
+    out.subject = header.subject;
+    out.task = header.task;
+    const auto format = header.settings.find("import.format");
+    out.imported = format != header.settings.end();
+    if (out.imported) {
+        out.from = format->second;
+    } else if (!reader.segments().empty()) {
+        const DeviceInfo& info = reader.segments().front().started.info;
+        out.from = info.board + " · " + info.firmware;
+    }
+    return out;
+}
+
 }  // namespace
 
 StudioWorkbench::StudioWorkbench()
@@ -585,6 +602,7 @@ void StudioWorkbench::do_review(const std::string& path) {
     status_.summary = ledger.summary();
     status_.summary.labels = track.labels().size();
     status_.seconds = reader->duration();
+    status_.about = about(*reader);
     accounts_ = status_.summary.models;
     plans_ = std::move(*plans);
     rows_ = std::move(rows);
