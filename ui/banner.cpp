@@ -106,7 +106,8 @@ void HelpOverlay::paintEvent(QPaintEvent*) {
                          {tr("0"), tr("gain automatic again")},
                          {tr("D"), tr("filter for display")},
                          {tr("F"), tr("spectrum and link trends, or health")},
-                         {tr("S   Z   F11"), tr("scale bars; traces only; full screen")}};
+                         {tr("S   Z   F11"), tr("scale bars; traces only; full screen")},
+                         {tr("Ctrl O   Q"), tr("open a recording; quit")}};
     const Line right[] = {{tr("1 – 9"), tr("begin and end a label of that class")},
                           {tr("Shift + 1 – 9"), tr("mark a point")},
                           {tr("drag"), tr("make a label, move it, or move its edge")},
@@ -117,10 +118,11 @@ void HelpOverlay::paintEvent(QPaintEvent*) {
                           {tr("Ctrl ← →"), tr("previous, next label")},
                           {tr("L"), tr("classes, their keys and colours")},
                           {tr("A"), tr("annotate, or drag to pan")},
+                          {tr("point at"), tr("a trace: its value; a label: its times, its note")},
                           {tr("click a name"), tr("its spectrum; wheel on it: gain")},
                           {tr("right click"), tr("channels, amplitude, inversion")},
                           {tr("Esc   ?"), tr("back to live; this page")}};
-    constexpr int kLines = 13;
+    constexpr int kLines = 14;
     constexpr int kStep = 28;
     const double tall = 76 + kLines * kStep + 24;
     const QRectF card(width() / 2.0 - 440, height() / 2.0 - tall / 2, 880, tall);

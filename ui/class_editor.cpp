@@ -9,6 +9,8 @@
 #include <QMenu>
 #include <QPainter>
 #include <QPushButton>
+#include <QScrollArea>
+#include <QTimer>
 #include <QToolButton>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -19,6 +21,7 @@ namespace lockstep::ui {
 
 namespace {
 
+constexpr int kRowHeight = 37;
 constexpr const char* kHues[] = {"#d62728", "#ff7f0e", "#bcbd22", "#2ca02c", "#17becf",
                                  "#1f77b4", "#9467bd", "#e377c2", "#8c564b", "#7f7f7f"};
 
@@ -47,20 +50,30 @@ ClassEditor::ClassEditor(const std::vector<LabelClass>& classes, QWidget* parent
     auto* about = new QLabel(tr("A key begins a label and ends it. Labels that exist keep their names."));
     about->setObjectName("dim");
     v->addWidget(about);
-    grid_ = new QGridLayout;
+    // An imported session can have more classes than a screen has lines.
+    auto* rows = new QWidget;
+    rows->setObjectName("rows");
+    grid_ = new QGridLayout(rows);
+    grid_->setContentsMargins(0, 0, 6, 0);
     grid_->setHorizontalSpacing(8);
     grid_->setVerticalSpacing(6);
     grid_->setColumnStretch(2, 1);
-    v->addLayout(grid_);
+    grid_->setAlignment(Qt::AlignTop);
+    auto* area = new QScrollArea;
+    area->setWidget(rows);
+    area->setWidgetResizable(true);
+    area->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    v->addWidget(area, 1);
     for (const LabelClass& c : classes)
         add(c);
+    area->setMinimumHeight(int(std::clamp<size_t>(classes.size() + 1, 4, 10)) * kRowHeight);
     auto* more = new QPushButton(tr("Add a class"));
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Save | QDialogButtonBox::Cancel);
     buttons->button(QDialogButtonBox::Save)->setObjectName("primary");
     buttons->addButton(more, QDialogButtonBox::ResetRole);
     v->addSpacing(4);
     v->addWidget(buttons);
-    connect(more, &QPushButton::clicked, this, [this] {
+    connect(more, &QPushButton::clicked, this, [this, area] {
         char free = '1';
         const std::vector<LabelClass> now = this->classes();
         while (free <= '9' &&
@@ -68,6 +81,7 @@ ClassEditor::ClassEditor(const std::vector<LabelClass>& classes, QWidget* parent
             ++free;
         add({"", kHues[rows_.size() % std::size(kHues)], free <= '9' ? free : char(0), ""});
         rows_.back().name->setFocus();
+        QTimer::singleShot(0, area, [this, area] { area->ensureWidgetVisible(rows_.back().name); });
     });
     connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);

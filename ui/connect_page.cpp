@@ -54,6 +54,7 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
     list_ = new QListWidget;
     list_->setFont(text_font(10));
     list_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    list_->setSizeAdjustPolicy(QAbstractScrollArea::AdjustToContents);
     inside->addWidget(list_);
     none_ = label(tr("Looking for devices…"), 9.5, false, "dim");
     none_->setAlignment(Qt::AlignCenter);
@@ -63,6 +64,7 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
     v->addSpacing(10);
 
     form_holder_ = new QWidget;
+    form_holder_->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
     form_ = new QFormLayout(form_holder_);
     form_->setContentsMargins(0, 0, 0, 0);
     form_->setHorizontalSpacing(14);
@@ -100,10 +102,10 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
     connect(driver_, QOverload<int>::of(&QComboBox::currentIndexChanged), this, &ConnectPage::choose_driver);
     connect(address_, &QLineEdit::textEdited, this, &ConnectPage::build_uri);
     connect(list_, &QListWidget::currentRowChanged, this, [this](int row) {
-        if (row >= 0 && size_t(row) < found_.size())
-            uri_->setText(QString::fromStdString(found_[size_t(row)].uri));
+        if (row >= 0 && size_t(row) < found_.size()) show_found(found_[size_t(row)].uri);
     });
-    connect(list_, &QListWidget::itemDoubleClicked, this, [this] { emit connect_wanted(uri()); });
+    // A double click, or Enter.
+    connect(list_, &QListWidget::itemActivated, this, [this] { emit connect_wanted(uri()); });
     connect(connect_, &QPushButton::clicked, this, [this] { emit connect_wanted(uri()); });
     connect(uri_, &QLineEdit::returnPressed, this, [this] { emit connect_wanted(uri()); });
     connect(open, &QPushButton::clicked, this, &ConnectPage::open_wanted);
@@ -121,6 +123,7 @@ void ConnectPage::choose_driver(int index) {
     options_.clear();
     if (index < 0 || size_t(index) >= drivers_.size()) return;
     const DriverInfo& driver = drivers_[size_t(index)];
+    address_->clear();  // another connection's
     address_->setPlaceholderText(QString::fromStdString(driver.address_hint));
     for (size_t i = 0; i < driver.options.size(); ++i) {
         const OptionInfo& option = driver.options[i];
@@ -144,6 +147,24 @@ void ConnectPage::choose_driver(int index) {
         options_.push_back(field);
     }
     build_uri();
+}
+
+// The form says what the list does.
+void ConnectPage::show_found(const std::string& found) {
+    const auto uri = Uri::parse(found);
+    for (size_t i = 0; uri && i < drivers_.size(); ++i) {
+        if (drivers_[i].scheme != uri->scheme) continue;
+        driver_->setCurrentIndex(int(i));
+        address_->setText(QString::fromStdString(uri->address));
+        for (QWidget* field : options_) {
+            const QString value =
+                QString::fromStdString(uri->value(field->property("option").toString().toStdString()));
+            if (auto* line = qobject_cast<QLineEdit*>(field)) line->setText(value);
+            if (auto* box = qobject_cast<QComboBox*>(field))
+                box->setCurrentText(value.isEmpty() ? field->property("fallback").toString() : value);
+        }
+    }
+    uri_->setText(QString::fromStdString(found));
 }
 
 void ConnectPage::build_uri() {
@@ -185,7 +206,9 @@ void ConnectPage::reload(const WorkbenchStatus& status) {
         list_->addItem(item);
     }
     list_->blockSignals(false);
-    list_->setFixedHeight(std::min(6, int(found_.size())) * 38 + 2);
+    // Where the window is low, the list gives way before the form does.
+    list_->setMinimumHeight(std::min(2, int(found_.size())) * 38 + 2);
+    list_->setMaximumHeight(std::min(6, int(found_.size())) * 38 + 2);
     int row = 0;
     bool known = false;
     for (size_t i = 0; i < found_.size(); ++i) {

@@ -31,6 +31,7 @@ class ConnectPage : public QWidget {
   private:
     void choose_driver(int index);
     void build_uri();
+    void show_found(const std::string& found);
 
     Workbench* workbench_;
     std::vector<DriverInfo> drivers_;

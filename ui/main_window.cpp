@@ -9,6 +9,7 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QMimeData>
+#include <QRegularExpression>
 #include <QResizeEvent>
 #include <QScrollArea>
 #include <QStackedWidget>
@@ -312,13 +313,28 @@ void MainWindow::sync_tools() {
     for (QAbstractButton* b : spans_->buttons())
         b->setChecked(std::abs(spans_->id(b) - lanes_->axis().span) < 1e-6);
     spans_->setExclusive(true);
-    filter_->setChecked(lanes_->dc_removed());
+    const bool raw = lanes_->too_long_to_filter();
+    filter_->setChecked(lanes_->dc_removed() && !raw);
+    filter_->setText(raw ? tr("Raw") : tr("Filter"));
+    filter_->setToolTip(raw ? tr("So long a span is shown as it was recorded; zoom in to see it filtered")
+                            : tr("High-pass, low-pass and mains notch, for the display only (D)"));
     scroll_->setChecked(lanes_->scrolls());
     scroll_->setVisible(lanes_->live());
     annotate_->setChecked(lanes_->annotating());
     pause_->setVisible(lanes_->live());
     pause_->setChecked(lanes_->live() && !lanes_->following());
-    pause_->setIcon(icon(lanes_->following() ? Icon::pause : Icon::play, colors().dim));
+    const bool past = lanes_->live() && !lanes_->following();
+    pause_->setIcon(icon(past ? Icon::play : Icon::pause, past ? colors().accent_text : colors().dim));
+    const QString look = past ? QStringLiteral("segment") : QString();
+    if (pause_->objectName() != look) {
+        pause_->setObjectName(look);
+        pause_->style()->unpolish(pause_);
+        pause_->style()->polish(pause_);
+    }
+    pause_->setText(past ? tr("Live") : QString());
+    pause_->setToolButtonStyle(past ? Qt::ToolButtonTextBesideIcon : Qt::ToolButtonIconOnly);
+    pause_->setToolTip(past ? tr("Back to what comes now (Esc)")
+                            : tr("Pause the view; recording goes on (P)"));
 }
 
 void MainWindow::poll() {
@@ -387,8 +403,10 @@ void MainWindow::poll() {
         notice = tr("Connected, but no sample has come yet.");
     }
     lanes_->set_notice(notice);
-    title_->setText(QFontMetrics(title_->font()).elidedText(first, Qt::ElideRight, 260));
+    title_->setText(QFontMetrics(title_->font()).elidedText(first, Qt::ElideMiddle, 260));
+    title_->setToolTip(first);
     subtitle_->setText(QFontMetrics(subtitle_->font()).elidedText(second, Qt::ElideMiddle, 240));
+    subtitle_->setToolTip(QString::fromStdString(status_.path));
     if (tone != tone_) {
         tone_ = tone;
         dot_->setStyleSheet(QStringLiteral("background: %1; border-radius: 4px;").arg(tone.name()));
@@ -436,10 +454,18 @@ void MainWindow::refresh_now() {
 
 QString MainWindow::next_path() const {
     if (!chosen_path_.isEmpty() && !QFileInfo::exists(chosen_path_)) return chosen_path_;
-    QString name = QDateTime::currentDateTime().toString("yyyy-MM-dd_HH-mm-ss");
-    if (!task_.isEmpty()) name = QStringLiteral("task-%1_").arg(task_) + name;
-    if (!subject_.isEmpty()) name = QStringLiteral("sub-%1_").arg(subject_) + name;
-    return folder_ + "/" + name + ".h5";
+    return folder_ + "/" +
+           recording_name(subject_, task_, QDateTime::currentDateTime().toString("yyyy-MM-dd_HH-mm-ss"));
+}
+
+QString MainWindow::recording_name(const QString& subject, const QString& task, const QString& time) {
+    // What a person types may hold what a file's name may not.
+    static const QRegularExpression odd(QStringLiteral("[^\\w.+-]+"),
+                                        QRegularExpression::UseUnicodePropertiesOption);
+    QString name = time + ".h5";
+    if (!task.isEmpty()) name = QStringLiteral("task-%1_").arg(QString(task).replace(odd, "-")) + name;
+    if (!subject.isEmpty()) name = QStringLiteral("sub-%1_").arg(QString(subject).replace(odd, "-")) + name;
+    return name;
 }
 
 void MainWindow::toggle_recording() {

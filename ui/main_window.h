@@ -74,6 +74,7 @@ class MainWindow : public QMainWindow {
     void restyle();
     bool handle_key(QKeyEvent* event);
     QString next_path() const;
+    static QString recording_name(const QString& subject, const QString& task, const QString& time);
 
     Workbench* workbench_;
     WorkbenchStatus status_;

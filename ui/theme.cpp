@@ -104,6 +104,7 @@ QComboBox QLineEdit { border: none; padding: 0; background: transparent; }
 QComboBox QAbstractItemView { background: @panel; border: 1px solid @border; color: @text; outline: none;
   selection-background-color: @hover; selection-color: @text; padding: 4px; }
 QWidget#panel { background: @panel; }
+QWidget#rows { background: transparent; }
 QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QListWidget { background: transparent; border: none; outline: none; }
 QListWidget::item { border-radius: 6px; padding: 8px 10px; margin: 1px 0; color: @text; }

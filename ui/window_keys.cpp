@@ -4,8 +4,11 @@
 #include <QDialog>
 #include <QDialogButtonBox>
 #include <QDir>
+#include <QFileDialog>
 #include <QFormLayout>
+#include <QHBoxLayout>
 #include <QKeyEvent>
+#include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
 #include <QSet>
@@ -57,6 +60,14 @@ bool MainWindow::handle_key(QKeyEvent* event) {
         show_keys();
         return true;
     }
+    if (control && (key == Qt::Key_O || key == Qt::Key_Q)) {
+        if (key == Qt::Key_O) {
+            open_session();
+        } else {
+            close();
+        }
+        return true;
+    }
     if (!source_) return false;
     if (control) {
         switch (key) {
@@ -69,9 +80,6 @@ bool MainWindow::handle_key(QKeyEvent* event) {
                 return true;
             case Qt::Key_Right:
                 lanes_->jump_label(1);
-                return true;
-            case Qt::Key_O:
-                open_session();
                 return true;
             default:
                 return false;
@@ -204,7 +212,8 @@ void MainWindow::edit_classes() {
 
 void MainWindow::choose_recording() {
     QDialog dialog(this);
-    dialog.setWindowTitle(tr("Recording"));
+    const bool running = status_.state == WorkbenchState::recording;
+    dialog.setWindowTitle(running ? tr("The next recording") : tr("Recording"));
     auto* form = new QFormLayout(&dialog);
     form->setContentsMargins(22, 20, 22, 18);
     form->setVerticalSpacing(10);
@@ -212,20 +221,57 @@ void MainWindow::choose_recording() {
     auto* subject = new QLineEdit(subject_);
     subject->setPlaceholderText(tr("pseudonym, may stay empty"));
     auto* task = new QLineEdit(task_);
+    task->setPlaceholderText(tr("what is done, may stay empty"));
     auto* folder = new QLineEdit(QDir::toNativeSeparators(folder_));
     folder->setMinimumWidth(340);
-    form->addRow(tr("Person"), subject);
-    form->addRow(tr("Task"), task);
-    form->addRow(tr("Folder"), folder);
-    auto* buttons = new QDialogButtonBox(QDialogButtonBox::Ok | QDialogButtonBox::Cancel);
-    buttons->button(QDialogButtonBox::Ok)->setObjectName("primary");
+    auto* browse = new QPushButton(tr("Browse…"));
+    browse->setAutoDefault(false);
+    auto* place = new QHBoxLayout;
+    place->addWidget(folder, 1);
+    place->addWidget(browse);
+    auto* file = new QLabel;
+    auto name = [](const QString& text) {  // in line with the field beside it
+        auto* label = new QLabel(text);
+        label->setObjectName("dim");
+        label->setMinimumHeight(31);
+        return label;
+    };
+    form->addRow(name(tr("Person")), subject);
+    form->addRow(name(tr("Task")), task);
+    form->addRow(name(tr("Folder")), place);
+    form->addRow(name(tr("File")), file);
+    auto* buttons = new QDialogButtonBox;
+    QPushButton* keep = buttons->addButton(tr("Keep"), QDialogButtonBox::AcceptRole);
+    QPushButton* record = nullptr;
+    if (status_.state == WorkbenchState::streaming)
+        record = buttons->addButton(tr("Record"), QDialogButtonBox::AcceptRole);
+    buttons->addButton(QDialogButtonBox::Cancel);
+    QPushButton* usual = record ? record : keep;
+    usual->setObjectName("primary");
+    usual->setDefault(true);
     form->addRow(buttons);
+    auto show_name = [&] {
+        const QString words =
+            recording_name(subject->text().trimmed(), task->text().trimmed(), tr("DATE_TIME"));
+        file->setText(file->fontMetrics().elidedText(words, Qt::ElideMiddle, 420));
+    };
+    for (QLineEdit* field : {subject, task})
+        connect(field, &QLineEdit::textChanged, &dialog, show_name);
+    show_name();
+    connect(browse, &QPushButton::clicked, &dialog, [&] {
+        const QString chosen = QFileDialog::getExistingDirectory(&dialog, tr("Folder of the recordings"),
+                                                                 QDir::fromNativeSeparators(folder->text()));
+        if (!chosen.isEmpty()) folder->setText(QDir::toNativeSeparators(chosen));
+    });
+    bool at_once = false;
+    if (record) connect(record, &QPushButton::clicked, &dialog, [&] { at_once = true; });
     connect(buttons, &QDialogButtonBox::accepted, &dialog, &QDialog::accept);
     connect(buttons, &QDialogButtonBox::rejected, &dialog, &QDialog::reject);
     if (dialog.exec() != QDialog::Accepted) return;
     subject_ = subject->text().trimmed();
     task_ = task->text().trimmed();
-    folder_ = QDir::fromNativeSeparators(folder->text().trimmed());
+    if (!folder->text().trimmed().isEmpty()) folder_ = QDir::fromNativeSeparators(folder->text().trimmed());
+    if (at_once && status_.state == WorkbenchState::streaming) toggle_recording();
 }
 
 bool screenshot(MainWindow& window, const QString& path, const QSize& size) {

@@ -5,17 +5,23 @@
 #include <QApplication>
 #include <QDropEvent>
 #include <QFontInfo>
+#include <QHelpEvent>
 #include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
 #include <QMessageBox>
 #include <QMimeData>
+#include <QPushButton>
 #include <QSettings>
 #include <QTemporaryDir>
 #include <QThread>
+#include <QToolTip>
 #include <QtTest/QTest>
 #include <cmath>
 
 #include "tests/ui/fake_workbench.h"
 #include "ui/class_editor.h"
+#include "ui/label_editor.h"
 #include "ui/lane_view.h"
 #include "ui/main_window.h"
 #include "ui/metrics.h"
@@ -530,6 +536,8 @@ TEST_F(Window, NothingElseEndsARecordingUnasked) {
     QMimeData data;
     data.setUrls({QUrl::fromLocalFile("/nowhere/b.h5")});
     auto drop = [&] {
+        QDragEnterEvent enter({10, 10}, Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
+        QApplication::sendEvent(window.get(), &enter);
         QDropEvent event(QPointF(10, 10), Qt::CopyAction, &data, Qt::LeftButton, Qt::NoModifier);
         QApplication::sendEvent(window.get(), &event);
         QTest::qWait(20);
@@ -603,6 +611,94 @@ TEST_F(Window, AKeyNamesNoLabelThatIsOutOfSight) {
     QTest::keyClick(window->lanes(), Qt::Key_3);
     EXPECT_EQ(only_label().label_class, name);
     EXPECT_EQ(window->lanes()->labels().open().size(), 1u);
+}
+
+TEST_F(Window, ALabelEditedInItsNoteKeepsItsTimes) {
+    Label label;
+    label.label_class = "blink";
+    label.start = 1.23456789;
+    label.stop = 2.3456789;
+    Label saved;
+    auto edit = [&](const QString& from) {
+        auto* editor = new ui::LabelEditor(label, bench.classes, {}, nullptr);
+        editor->on_save = [&](const Label& after) { saved = after; };
+        const QList<QLineEdit*> fields = editor->findChildren<QLineEdit*>();
+        for (QLineEdit* field : fields) {
+            if (field->placeholderText() == "note") field->setText("left eye");
+            if (!from.isEmpty() && field->text() == "1.235") field->setText(from);
+        }
+        for (QPushButton* b : editor->findChildren<QPushButton*>())
+            if (b->text() == "Save") b->click();
+    };
+    edit({});
+    EXPECT_EQ(saved.note, "left eye");
+    EXPECT_EQ(saved.start, label.start);
+    EXPECT_EQ(saved.stop, label.stop);
+    edit("3.5");  // from and to the wrong way round
+    EXPECT_EQ(saved.start, label.stop);
+    EXPECT_EQ(saved.stop, 3.5);
+}
+
+TEST_F(Window, TheMouseReadsSamplesAndLabels) {
+    bench.connect_now();
+    bench.stream_until(20);
+    bench.review();
+    LabelEdit edit;
+    edit.after.start = 2;
+    edit.after.stop = 3.25;
+    edit.after.label_class = "jaw_left";
+    edit.after.note = "hard";
+    bench.edit_label(edit);
+    open();
+    window->lanes()->show_range(0, 5);
+    auto tip = [&](double t) {
+        const QPoint p = at(t, 40);
+        QHelpEvent event(QEvent::ToolTip, p, window->lanes()->mapToGlobal(p));
+        QApplication::sendEvent(window->lanes(), &event);
+        return QToolTip::text();
+    };
+    double time = 0;
+    float value = 0;
+    ASSERT_EQ(bench.store->samples(0, 0, 2.5 - 0.002, 2.5 + 0.002, 1, &time, &value), 1u);
+    const QString text = tip(2.5);
+    EXPECT_TRUE(text.contains("jaw left: 00:02.000 to 00:03.250, 1.250 s")) << text.toStdString();
+    EXPECT_TRUE(text.contains("hard"));
+    EXPECT_TRUE(text.contains(ui::value_text(double(value), QStringLiteral("µV")))) << text.toStdString();
+    EXPECT_FALSE(tip(4.5).contains("jaw"));
+}
+
+TEST_F(Window, ASpanTooLongToFilterSaysSo) {
+    bench.connect_now();
+    bench.stream_until(30);
+    bench.review();
+    open();
+    auto button = [&](const QString& text) {
+        for (QAbstractButton* b : window->findChildren<QAbstractButton*>())
+            if (b->text() == text) return b->isChecked();
+        return false;
+    };
+    EXPECT_TRUE(button("Filter"));
+    window->lanes()->show_range(0, 300);  // 75,000 samples of a channel
+    EXPECT_FALSE(button("Filter"));
+    window->lanes()->show_range(0, 20);
+    EXPECT_TRUE(button("Filter"));
+}
+
+TEST_F(Window, ADeviceOfTheListFillsTheForm) {
+    bench.found = {{"virtual:mps2-an386", "Virtual board"},
+                   {"serial:/dev/ttyACM3?baud=921600", "Lockstep board on /dev/ttyACM3"}};
+    open();
+    auto* list = window->findChild<QListWidget*>();
+    ASSERT_NE(list, nullptr);
+    list->setCurrentRow(1);
+    QStringList texts;
+    for (const QLineEdit* field : window->findChildren<QLineEdit*>())
+        texts << field->text();
+    EXPECT_TRUE(texts.contains("/dev/ttyACM3")) << texts.join('|').toStdString();
+    EXPECT_TRUE(texts.contains("serial:/dev/ttyACM3?baud=921600")) << texts.join('|').toStdString();
+    list->setFocus();
+    QTest::keyClick(list, Qt::Key_Return);
+    EXPECT_EQ(bench.calls, std::vector<std::string>{"connect serial:/dev/ttyACM3?baud=921600"});
 }
 
 TEST(Spectrum, AToneStandsWhereItIsWithItsDensity) {
