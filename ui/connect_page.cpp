@@ -37,9 +37,9 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
     setObjectName("page");
     setAttribute(Qt::WA_StyledBackground);
     auto* outer = new QVBoxLayout(this);
-    auto* column = new QWidget;
-    column->setFixedWidth(560);
-    auto* v = new QVBoxLayout(column);
+    column_ = new QWidget;
+    column_->setFixedWidth(560);
+    auto* v = new QVBoxLayout(column_);
     v->setContentsMargins(0, 0, 0, 0);
     v->setSpacing(6);
     v->addWidget(label(tr("Connect a device"), 20, true));
@@ -54,7 +54,6 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
     list_ = new QListWidget;
     list_->setFont(text_font(10));
     list_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-    list_->setSizeAdjustPolicy(QAbstractScrollArea::AdjustToContents);
     inside->addWidget(list_);
     none_ = label(tr("Looking for devices…"), 9.5, false, "dim");
     none_->setAlignment(Qt::AlignCenter);
@@ -96,7 +95,7 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
     v->addLayout(buttons);
 
     outer->addStretch(2);
-    outer->addWidget(column, 0, Qt::AlignHCenter);
+    outer->addWidget(column_, 0, Qt::AlignHCenter);
     outer->addStretch(3);
 
     connect(driver_, QOverload<int>::of(&QComboBox::currentIndexChanged), this, &ConnectPage::choose_driver);
@@ -115,6 +114,19 @@ ConnectPage::ConnectPage(Workbench* workbench, QWidget* parent)
 
 QString ConnectPage::uri() const {
     return uri_->text().trimmed();
+}
+
+// Where the window is low, the list gives way before the form does.
+void ConnectPage::fit_list() {
+    constexpr int kLine = 38;
+    column_->layout()->activate();
+    const int others = column_->sizeHint().height() - (list_->isHidden() ? 0 : list_->height());
+    const int lines = std::clamp((height() - 32 - others) / kLine, 2, 6);
+    list_->setFixedHeight(std::min(lines, int(found_.size())) * kLine + 2);
+}
+
+void ConnectPage::resizeEvent(QResizeEvent*) {
+    fit_list();
 }
 
 void ConnectPage::choose_driver(int index) {
@@ -206,9 +218,7 @@ void ConnectPage::reload(const WorkbenchStatus& status) {
         list_->addItem(item);
     }
     list_->blockSignals(false);
-    // Where the window is low, the list gives way before the form does.
-    list_->setMinimumHeight(std::min(2, int(found_.size())) * 38 + 2);
-    list_->setMaximumHeight(std::min(6, int(found_.size())) * 38 + 2);
+    fit_list();
     int row = 0;
     bool known = false;
     for (size_t i = 0; i < found_.size(); ++i) {

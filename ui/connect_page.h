@@ -32,10 +32,13 @@ class ConnectPage : public QWidget {
     void choose_driver(int index);
     void build_uri();
     void show_found(const std::string& found);
+    void fit_list();
+    void resizeEvent(QResizeEvent* event) override;
 
     Workbench* workbench_;
     std::vector<DriverInfo> drivers_;
     std::vector<FoundDevice> found_;
+    QWidget* column_ = nullptr;
     QListWidget* list_ = nullptr;
     QLabel* none_ = nullptr;
     QComboBox* driver_ = nullptr;

@@ -160,14 +160,16 @@ QString LaneView::tip_at(const QPointF& pos) {
         double time = 0;
         float value = 0;
         const double half = 0.5 / rate;
-        auto at = [&](const TraceSource& from) {
-            return from.samples(lane->stream, lane->channel, t - half, t + half, 1, &time, &value) == 1;
-        };
-        if (at(*source_)) {
+        if (source_->samples(lane->stream, lane->channel, t - half, t + half, 1, &time, &value) == 1) {
             QString text = tr("%1 at %2: %3")
                                .arg(lane->name, clock_text(time, 3), value_text(double(value), lane->unit));
-            if (shown_->filter(lane->stream).any() && at(*shown_))
-                text += tr(", filtered %1").arg(value_text(double(value), lane->unit));
+            Extent there;
+            const double near = 0.01 / rate;  // the filtered trace's value at that sample
+            if (shown_->filter(lane->stream).any())
+                shown_->extent(lane->stream, lane->channel, time - near, time + near, 1, &there);
+            if (there.valid)
+                text += tr(", filtered %1")
+                            .arg(value_text((double(there.min) + double(there.max)) / 2, lane->unit));
             lines << text;
         }
     }

@@ -16,6 +16,7 @@
 #include <QStandardPaths>
 #include <QStyle>
 #include <QToolButton>
+#include <QToolTip>
 #include <QVBoxLayout>
 
 #include "ui/banner.h"
@@ -109,6 +110,7 @@ MainWindow::MainWindow(Workbench* workbench, QWidget* parent) : QMainWindow(pare
     });
     connect(connect_, &ConnectPage::open_wanted, this, &MainWindow::open_session);
     connect(lanes_, &LaneView::view_changed, this, [this] {
+        QToolTip::hideText();  // it tells of what was there
         sync_tools();
         predictions_->reload();
         overview_->update();
@@ -208,6 +210,8 @@ QWidget* MainWindow::make_bar() {
     connect(annotate_, &QToolButton::clicked, this, [this] { lanes_->toggle_annotate(); });
     t->addWidget(annotate_);
     pause_ = tool({}, tr("Pause the view; recording goes on (P)"));
+    pause_->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+    pause_->setFixedWidth(76);  // whatever it says, its neighbours stay where they are
     pause_->setCheckable(true);
     connect(pause_, &QToolButton::clicked, this, [this] {
         if (lanes_->following()) {
@@ -331,8 +335,7 @@ void MainWindow::sync_tools() {
         pause_->style()->unpolish(pause_);
         pause_->style()->polish(pause_);
     }
-    pause_->setText(past ? tr("Live") : QString());
-    pause_->setToolButtonStyle(past ? Qt::ToolButtonTextBesideIcon : Qt::ToolButtonIconOnly);
+    pause_->setText(past ? tr("Live") : tr("Pause"));
     pause_->setToolTip(past ? tr("Back to what comes now (Esc)")
                             : tr("Pause the view; recording goes on (P)"));
 }

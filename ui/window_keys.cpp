@@ -241,15 +241,15 @@ void MainWindow::choose_recording() {
     form->addRow(name(tr("Folder")), place);
     form->addRow(name(tr("File")), file);
     auto* buttons = new QDialogButtonBox;
-    QPushButton* keep = buttons->addButton(tr("Keep"), QDialogButtonBox::AcceptRole);
+    form->addRow(buttons);
     QPushButton* record = nullptr;
     if (status_.state == WorkbenchState::streaming)
         record = buttons->addButton(tr("Record"), QDialogButtonBox::AcceptRole);
+    QPushButton* keep = buttons->addButton(tr("Keep"), QDialogButtonBox::AcceptRole);
     buttons->addButton(QDialogButtonBox::Cancel);
     QPushButton* usual = record ? record : keep;
     usual->setObjectName("primary");
     usual->setDefault(true);
-    form->addRow(buttons);
     auto show_name = [&] {
         const QString words =
             recording_name(subject->text().trimmed(), task->text().trimmed(), tr("DATE_TIME"));

@@ -3,7 +3,9 @@
 
 #include <QAbstractButton>
 #include <QApplication>
+#include <QDialog>
 #include <QDropEvent>
+#include <QFileInfo>
 #include <QFontInfo>
 #include <QHelpEvent>
 #include <QLabel>
@@ -26,6 +28,7 @@
 #include "ui/main_window.h"
 #include "ui/metrics.h"
 #include "ui/plots/spectrum.h"
+#include "ui/record_bar.h"
 #include "ui/trace_canvas.h"
 
 namespace lockstep {
@@ -663,7 +666,9 @@ TEST_F(Window, TheMouseReadsSamplesAndLabels) {
     const QString text = tip(2.5);
     EXPECT_TRUE(text.contains("jaw left: 00:02.000 to 00:03.250, 1.250 s")) << text.toStdString();
     EXPECT_TRUE(text.contains("hard"));
-    EXPECT_TRUE(text.contains(ui::value_text(double(value), QStringLiteral("µV")))) << text.toStdString();
+    const QString raw = ui::value_text(double(value), QStringLiteral("µV"));
+    EXPECT_EQ(text.count(raw), 1) << text.toStdString();
+    EXPECT_TRUE(text.contains("filtered")) << text.toStdString();
     EXPECT_FALSE(tip(4.5).contains("jaw"));
 }
 
@@ -682,6 +687,27 @@ TEST_F(Window, ASpanTooLongToFilterSaysSo) {
     EXPECT_FALSE(button("Filter"));
     window->lanes()->show_range(0, 20);
     EXPECT_TRUE(button("Filter"));
+}
+
+TEST_F(Window, TheFormOfARecordingStartsItWithEnter) {
+    bench.connect_now();
+    bench.stream_until(2);
+    open();
+    QTemporaryDir folder;
+    window->set_recording_folder(folder.path());
+    QTimer::singleShot(0, window.get(), [] {
+        auto* form = qobject_cast<QDialog*>(QApplication::activeModalWidget());
+        ASSERT_NE(form, nullptr);
+        const QList<QLineEdit*> fields = form->findChildren<QLineEdit*>();
+        fields.at(0)->setText("S 07/left");
+        fields.at(1)->setText("rest");
+        QTest::keyClick(fields.at(1), Qt::Key_Return);
+    });
+    QTest::mouseClick(window->findChild<ui::RecordBar*>(), Qt::LeftButton, Qt::NoModifier, QPoint(20, 20));
+    EXPECT_EQ(bench.now.state, WorkbenchState::recording);
+    const QFileInfo file(QString::fromStdString(bench.now.path));
+    EXPECT_EQ(file.path(), folder.path());
+    EXPECT_TRUE(file.fileName().startsWith("sub-S-07-left_task-rest_")) << bench.now.path;
 }
 
 TEST_F(Window, ADeviceOfTheListFillsTheForm) {
