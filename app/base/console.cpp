@@ -1,17 +1,21 @@
 #include "app/base/console.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 namespace lockstep::app {
 namespace {
 
 std::atomic<bool> asked_to_end{false};
+std::optional<Error> complaint;
 
 void on_signal(int) {
     asked_to_end = true;
@@ -31,8 +35,17 @@ int status_of(const Error& error) {
 }
 
 int complain(const Error& error) {
+    complaint = error;
     say(clean("lockstep: " + error.message(), false));
     return status_of(error);
+}
+
+const std::optional<Error>& last_complaint() {
+    return complaint;
+}
+
+Error interruption(std::string left) {
+    return {ErrorKind::system, "interrupted", "", std::move(left)};
 }
 
 void say(const std::string& text) {
@@ -75,6 +88,22 @@ bool interrupted() {
 
 const std::atomic<bool>& interrupt_flag() {
     return asked_to_end;
+}
+
+void keep_standard_streams() {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // the lowest free number: this one
+}
+
+int finish_output(int status) {
+    const bool written = std::fflush(stdout) == 0;
+    const std::string why = std::strerror(errno);
+    if (written && std::ferror(stdout) == 0) return status;
+    struct pollfd reader = {STDOUT_FILENO, POLLOUT, 0};
+    if (::poll(&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP)) != 0) return status;
+    return complain({ErrorKind::system,
+                     "not all of it could be written" + (written ? std::string() : ": " + why),
+                     "standard output", "check the disk that it goes to"});
 }
 
 void sleep_ms(int milliseconds) {

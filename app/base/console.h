@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
 
 #include "acquisition/error.h"
@@ -17,6 +18,10 @@ constexpr int kFailed = 3;  // the device or the system failed
 int status_of(const Error& error);
 // Prints the error's one line on standard error; its exit status.
 int complain(const Error& error);
+// What complain() said last.
+const std::optional<Error>& last_complaint();
+// The error of a command that Ctrl-C ended before it was done; `left` tells what is there now.
+Error interruption(std::string left);
 // A line, or several, on standard error; control characters are taken out.
 void say(const std::string& text);
 
@@ -39,6 +44,13 @@ class Progress {
 void catch_interrupts();
 bool interrupted();
 const std::atomic<bool>& interrupt_flag();
+// Standard input, output and error, where they are closed, become /dev/null: no file that is opened later
+// may get their numbers.
+void keep_standard_streams();
+// Writes out what standard output still holds. A failure is told, and is kFailed in place of `status`; a
+// reader that has gone (`| head`) wanted no more, and is none.
+int finish_output(int status);
+
 // Sleeps, at most until the interrupt.
 void sleep_ms(int milliseconds);
 

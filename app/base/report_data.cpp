@@ -7,6 +7,8 @@
 namespace lockstep::app {
 namespace {
 
+bool printed = false;
+
 std::string format(const char* pattern, double value) {
     char text[64];
     std::snprintf(text, sizeof text, pattern, value);
@@ -24,7 +26,17 @@ std::string dump(const Json& json) {
     return json.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
+bool json_printed() {
+    return printed;
+}
+
+Json to_json(const Error& error, int status) {
+    return {{"error", {{"what", error.what}, {"where", error.where}, {"remedy", error.remedy}}},
+            {"status", status}};
+}
+
 void print_json(const Json& json) {
+    printed = true;
     const std::string text = dump(json) + "\n";
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);

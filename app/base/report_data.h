@@ -15,6 +15,9 @@ using Json = nlohmann::ordered_json;
 // UTF-8 that a device or a file got wrong becomes a replacement character, never an exception.
 std::string dump(const Json& json);
 void print_json(const Json& json);  // one object on standard output
+bool json_printed();
+// What a command that was to answer in JSON says when it failed: {"error": {what, where, remedy}, "status"}.
+Json to_json(const Error& error, int status);
 
 Json to_json(const WindowAccount& account);
 Json to_json(const DeviceInfo& info);

@@ -3,12 +3,17 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
 
 #include "app/base/console.h"
 
 namespace lockstep::app {
 
 using Chosen = std::function<int()>;
+
+// What an option may be: a finite number above 0, or from `least` to `most`; `unit` is for the help.
+CLI::Validator above_zero(const std::string& unit = "");
+CLI::Validator between(double least, double most, const std::string& unit = "");
 
 void add_devices(CLI::App& root, Chosen* chosen);
 void add_info(CLI::App& root, Chosen* chosen);

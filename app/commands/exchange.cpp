@@ -76,7 +76,7 @@ int run_export(ExportArguments& a) {
     a.options.progress = bar(line);
     const auto report = storage::export_session(a.sessions, a.options);
     line->clear();
-    if (!report) return complain(report.error());
+    if (!report) return complain(interrupted() ? interruption("nothing was written") : report.error());
     if (a.json)
         print_json({{"files", report->files}, {"notes", report->notes}, {"removed", report->removed}});
     for (const std::string& note : report->notes)
@@ -105,7 +105,7 @@ int run_import(ImportArguments& a) {
     a.options.progress = bar(line);
     const auto notes = storage::import_session(a.source, a.session, a.options);
     line->clear();
-    if (!notes) return complain(notes.error());
+    if (!notes) return complain(interrupted() ? interruption("no session was made") : notes.error());
     if (a.json) print_json({{"session", a.session}, {"notes", *notes}});
     for (const std::string& note : *notes)
         say(note);
@@ -140,7 +140,7 @@ void add_import(CLI::App& session, Chosen* chosen) {
     command->add_option("--subject", a->options.subject, "Pseudonym");
     command->add_option("--task", a->options.task, "What was done");
     command->add_option("--mains", a->options.mains_hz, "Mains frequency where it was made: 50 or 60 Hz")
-        ->check(CLI::IsMember({50, 60}));
+        ->check(CLI::IsMember({"50", "60"}));
     command->add_option("--set", a->settings, "NAME=VALUE, an option of the format; may be repeated");
     command->add_flag("--json", a->json, "One JSON object on standard output");
     command->footer("Formats:" + format_help(storage::import_formats()));

@@ -260,16 +260,24 @@ void add_firmware(CLI::App& root, Chosen* chosen) {
     r->add_option("--signals", o->signals,
                   "A session, CSV files (eeg:FILE,imu:FILE), or 'synthetic'; without it the demo signals");
     r->add_option("--firmware", o->board.firmware, "Image to run in place of the board's own");
-    r->add_option("--baud", o->board.line.baud, "Of the serial line; 0 = as fast as it goes");
-    r->add_option("--speed", o->board.injection.speed, "Signal seconds per second");
-    r->add_option("--flip", o->board.line.flip, "Fault: chance of a wrong bit, per byte");
-    r->add_option("--drop", o->board.line.drop, "Fault: chance of a lost byte, per byte");
-    r->add_option("--cut-every", o->board.line.cut_seconds, "Fault: pull the cable so often, seconds");
-    r->add_option("--cut-length", o->board.line.cut_length, "Fault: for so long, seconds");
-    r->add_option("--seed", o->board.line.seed, "Of the faults");
+    r->add_option("--baud", o->board.line.baud,
+                  "Bits a second of the serial line; 0 = as fast as it goes (115200)")
+        ->check(between(0, 1e8));
+    r->add_option("--speed", o->board.injection.speed, "Signal seconds per second (1)")
+        ->check(between(0.001, 1000));
+    r->add_option("--flip", o->board.line.flip, "Fault: chance of a wrong bit, per byte (0)")
+        ->check(between(0, 1));
+    r->add_option("--drop", o->board.line.drop, "Fault: chance of a lost byte, per byte (0)")
+        ->check(between(0, 1));
+    r->add_option("--cut-every", o->board.line.cut_seconds, "Fault: pull the cable so often; 0 = never (0)")
+        ->check(between(0, 1e6, "seconds"));
+    r->add_option("--cut-length", o->board.line.cut_length, "Fault: for so long (1)")
+        ->check(between(0, 1e6, "seconds"));
+    r->add_option("--seed", o->board.line.seed, "Of the faults (1)")->check(between(0, 4294967295.0));
     r->add_option("--pty-link", o->board.line.pty_link, "Symbolic link to the port");
     r->add_option("--tcp", o->board.line.tcp_port,
-                  "A TCP port on this computer in place of the serial port; 0 = any");
+                  "A TCP port on this computer in place of the serial port; 0 = any")
+        ->check(between(0, 65535));
     r->callback([=] { *chosen = [=] { return run(*o); }; });
 
     CLI::App* f = firmware->add_subcommand("flash", "Write the firmware to a board");

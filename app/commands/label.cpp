@@ -81,6 +81,13 @@ Json label_json(const Open& session, const Label& label) {
             {"note", label.note}};
 }
 
+Json class_json(const LabelClass& c) {
+    return {{"name", c.name},
+            {"color", c.color},
+            {"hotkey", c.hotkey == 0 ? "" : std::string(1, c.hotkey)},
+            {"HED", c.hed}};
+}
+
 // Who edited a label last, by its number.
 std::map<uint64_t, std::string> authors_of(const Open& session) {
     std::map<uint64_t, std::string> last;
@@ -111,35 +118,45 @@ int list(const LabelOptions& o) {
             out["labels"].back()["author"] = authors.at(label.id);
         }
         for (const LabelClass& c : session->reader->classes())
-            out["classes"].push_back({{"name", c.name},
-                                      {"color", c.color},
-                                      {"hotkey", c.hotkey == 0 ? "" : std::string(1, c.hotkey)},
-                                      {"HED", c.hed}});
+            out["classes"].push_back(class_json(c));
         print_json(out);
         return kYes;
     }
+    const auto authors = authors_of(*session);
     for (const Label& label : labels)
-        std::printf("%6llu  %10.3f  %10.3f  %-16s %-8s %-8s %s\n", static_cast<unsigned long long>(label.id),
-                    label.start, label.stop, label.label_class.c_str(), stream_name(*session, label).c_str(),
-                    channel_name(*session, label).c_str(), label.source.c_str());
+        std::printf(
+            "%6llu  %10.3f  %10.3f  %-16s %-8s %-8s %-8s %s\n", static_cast<unsigned long long>(label.id),
+            label.start, label.stop, label.label_class.c_str(), stream_name(*session, label).c_str(),
+            channel_name(*session, label).c_str(), label.source.c_str(), authors.at(label.id).c_str());
     if (labels.empty()) say(o.session + ": no labels");
     return kYes;
 }
 
 int export_labels(const LabelOptions& o) {
+    if (o.json && o.file == "-")
+        return complain({ErrorKind::usage, "--json and - both want standard output", "",
+                         "leave --json out, or name a file"});
     const auto session = open(o.session);
     if (!session) return complain(session.error());
     const auto format = storage::label_format(o.file, o.format);
     if (!format) return complain(format.error());
     std::vector<Label> labels = session->track.between(-1e300, 1e300);
-    if (!o.author.empty()) labels = of_author(*session, o.author);
+    if (!o.author.empty()) {
+        const auto& history = session->track.history();
+        if (std::none_of(history.begin(), history.end(),
+                         [&](const LabelEdit& edit) { return edit.author == o.author; }))
+            return complain({ErrorKind::usage, "nobody called \"" + o.author + "\" edited these labels",
+                             o.session, "'lockstep label list' shows who did"});
+        labels = of_author(*session, o.author);
+    }
+    const size_t count = labels.size();
     const auto text =
         storage::write_labels(*format, {std::move(labels), session->streams, session->reader->classes(),
                                         session->reader->header().start_utc_ns, authors_of(*session)});
     if (!text) return complain(text.error());
     if (o.file == "-") {
         std::fwrite(text->data(), 1, text->size(), stdout);
-        return std::fflush(stdout) == 0 ? kYes : kFailed;
+        return kYes;
     }
     std::error_code error;
     if (std::filesystem::exists(o.file, error))
@@ -159,6 +176,7 @@ int export_labels(const LabelOptions& o) {
         return complain({ErrorKind::system, "cannot write the file", o.file,
                          "check that you may write to the folder and that the disk has room"});
     }
+    if (o.json) print_json({{"written", o.file}, {"labels", count}});
     say("written: " + o.file);
     return kYes;
 }
@@ -353,6 +371,8 @@ int import_labels(const LabelOptions& o) {
 
 // A class of the session: made when it is new, else changed where something is given.
 int set_class(const LabelOptions& o) {
+    if (o.name.find_first_not_of(' ') == std::string::npos)
+        return complain({ErrorKind::usage, "a class without a name", "--name", "name it"});
     auto session = open(o.session);
     if (!session) return complain(session.error());
     LabelClass c;
@@ -381,6 +401,12 @@ int set_class(const LabelOptions& o) {
     if (!editor) return complain(editor.error());
     for (const LabelClass& each : changed)
         if (const Status stored = (*editor)->append_class(each); !stored) return complain(stored.error());
+    if (o.json) {
+        Json out = {{"classes", Json::array()}};
+        for (const LabelClass& each : changed)
+            out["classes"].push_back(class_json(each));
+        print_json(out);
+    }
     say(o.session + ": class " + c.name);
     return kYes;
 }
@@ -416,7 +442,7 @@ int agreement(const LabelOptions& o) {
     for (const std::string& name : wanted)
         if (authors.count(name) == 0)
             return complain({ErrorKind::usage, "nobody called \"" + name + "\" edited these labels",
-                             o.sessions.front(), "lockstep label list shows them"});
+                             o.sessions.front(), "'lockstep label list' shows who did"});
     if (wanted.size() < 2)
         return complain({ErrorKind::usage, "there is only one annotator", o.sessions.front(),
                          "give sessions that two people labelled, with label add --author"});
@@ -478,17 +504,17 @@ void add_label(CLI::App& root, Chosen* chosen) {
         sub->add_option("--stop", o->stop, "Seconds; without it a point");
         sub->add_option("--class", o->label_class, "Class of the label")->required(required);
         sub->add_option("--stream", o->stream, "Name of the stream; without it all");
-        sub->add_option("--channel", o->channel, "Name or number of the channel; without it all");
+        sub->add_option("--channel", o->channel, "Name of the channel, or its number from 0; without it all");
         sub->add_option("--note", o->note, "Free text");
         sub->add_option("--author", o->author, "Who edits");
     };
     command("list", "Labels by time", list);
     fields(command("add", "Add a label", add), true);
     CLI::App* change = command("edit", "Change a label", edit);
-    change->add_option("--id", o->id, "Number of the label")->required();
+    change->add_option("--id", o->id, "Number of the label")->required()->check(between(1, 1e15));
     fields(change, false);
     CLI::App* removal = command("delete", "Delete a label; the history keeps it", remove);
-    removal->add_option("--id", o->id, "Number of the label")->required();
+    removal->add_option("--id", o->id, "Number of the label")->required()->check(between(1, 1e15));
     removal->add_option("--author", o->author, "Who edits");
     const auto file = [&](CLI::App* sub, const char* text) {
         sub->add_option("file", o->file, text)->required();
@@ -508,8 +534,10 @@ void add_label(CLI::App& root, Chosen* chosen) {
     CLI::App* agree = label->add_subcommand("agreement", "How far annotators agree: Cohen's kappa, event F1");
     agree->add_option("sessions", o->sessions, "NAME.h5 ..., copies of a recording count as one")->required();
     agree->add_option("--authors", o->authors, "A,B: these only")->delimiter(',');
-    agree->add_option("--overlap", o->overlap, "Intersection over union from which two intervals match");
-    agree->add_option("--tolerance", o->tolerance, "Seconds between points that match");
+    agree->add_option("--overlap", o->overlap, "Intersection over union from which two intervals match (0.5)")
+        ->check(between(0, 1));
+    agree->add_option("--tolerance", o->tolerance, "Between points that match (0.1)")
+        ->check(between(0, 1e6, "seconds"));
     agree->add_flag("--json", o->json, "One JSON object on standard output");
     agree->callback([=] { *chosen = [=] { return agreement(*o); }; });
 }

@@ -1,11 +1,69 @@
 // `lockstep`, the command line (docs/cli.md). No GUI library.
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
+#include "app/base/report_data.h"
 #include "app/commands/commands.h"
+
+namespace lockstep::app {
+namespace {
+
+// In words of this program what CLI11 found wrong.
+std::string words_of(const CLI::App& where, const CLI::ParseError& e) {
+    const auto unknown = where.remaining();
+    if (where.get_require_subcommand_min() > 0 && !unknown.empty())
+        return "there is no command \"" + unknown.front() + "\"";
+    std::string what = e.what();
+    const std::string conversion = "Could not convert: ";
+    const size_t equals = what.find(" = ");
+    if (what.compare(0, conversion.size(), conversion) == 0 && equals != std::string::npos)
+        what = what.substr(conversion.size(), equals - conversion.size()) + ": \"" + what.substr(equals + 3) +
+               "\" is no number that fits";
+    return what;
+}
+
+int refuse(const CLI::App& root, const CLI::ParseError& e, int argc, char** argv) {
+    const CLI::App* where = &root;
+    std::string name = "lockstep";
+    while (!where->get_subcommands().empty()) {
+        where = where->get_subcommands().front();
+        name += " " + where->get_name();
+    }
+    std::string remedy = "see '" + name + " --help'";
+    for (int i = 1; i < argc; ++i)
+        if (argv[i][0] == '-' && ::access(argv[i], F_OK) == 0)
+            remedy =
+                "a file whose name begins with '-' is given as ./" + std::string(argv[i]) + "; " + remedy;
+    return complain({ErrorKind::usage, words_of(*where, e), "", remedy});
+}
+
+int run(CLI::App& root, int argc, char** argv, const int& verbosity, const Chosen& chosen) {
+    try {
+        root.parse(argc, argv);
+    } catch (const CLI::Success& e) {
+        return root.exit(e);
+    } catch (const CLI::ParseError& e) {
+        return refuse(root, e, argc, argv);
+    }
+    set_log_level(verbosity);
+    catch_interrupts();
+    try {
+        return chosen();
+    } catch (const std::exception& e) {
+        return complain(
+            {ErrorKind::system, std::string("out of what the system gives: ") + e.what(), "", ""});
+    }
+}
+
+}  // namespace
+}  // namespace lockstep::app
 
 int main(int argc, char** argv) {
     using namespace lockstep::app;
+    keep_standard_streams();
     CLI::App root("Lockstep: record wearable biosignals and prove that device and host computed the same.");
     root.set_version_flag("--version", std::string("lockstep ") + LOCKSTEP_VERSION);
     root.require_subcommand(1);
@@ -24,31 +82,11 @@ int main(int argc, char** argv) {
     add_firmware(root, &chosen);
     add_model(root, &chosen);
     add_export(root, &chosen);
-    try {
-        root.parse(argc, argv);
-    } catch (const CLI::Success& e) {
-        return root.exit(e);
-    } catch (const CLI::ParseError& e) {
-        const CLI::App* where = &root;
-        while (!where->get_subcommands().empty())
-            where = where->get_subcommands().front();
-        std::string name = "lockstep";
-        for (const CLI::App* app = &root; !app->get_subcommands().empty();
-             app = app->get_subcommands().front())
-            name += " " + app->get_subcommands().front()->get_name();
-        std::string what = e.what();
-        const auto unknown = where->remaining();
-        if (where->get_require_subcommand_min() > 0 && !unknown.empty())
-            what = "there is no command \"" + unknown.front() + "\"";
-        say("lockstep: " + what + "; see '" + name + " --help'");
-        return kUsage;
-    }
-    set_log_level(verbosity);
-    catch_interrupts();
-    try {
-        return chosen();
-    } catch (const std::exception& e) {
-        say(std::string("lockstep: out of what the system gives: ") + e.what());
-        return kFailed;
-    }
+    int status = run(root, argc, argv, verbosity, chosen);
+    // Who asked for JSON gets some in any case.
+    const bool asked =
+        std::any_of(argv, argv + argc, [](const char* word) { return std::string(word) == "--json"; });
+    if (asked && status >= kUsage && !json_printed() && last_complaint())
+        print_json(to_json(*last_complaint(), status));
+    return finish_output(status);
 }

@@ -224,7 +224,7 @@ void add_calibration_options(CLI::App& c, ConvertRequest* request) {
                "How the ranges are chosen");
     c.add_option("--clip", request->quantiser.clip,
                  "With percentile: share of the values at each end that may be clipped (0.0001)")
-        ->check(CLI::Range(0.0, 0.4));
+        ->check(between(0, 0.4));
     CLI::Option* streaming =
         c.add_flag("--streaming", request->streaming,
                    "Compute each hop's new samples only: layers keep what they need of earlier ones");
@@ -250,10 +250,11 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
                "Of a float network; mixed: int16 where int8 loses too much");
     c->add_option("--int16", r->int16,
                   "A layer that gets int16, by its name, or input; may be given several times");
-    c->add_option("--int16-layers", r->convert.limits.layers, "With mixed: at most so many layers in int16");
+    c->add_option("--int16-layers", r->convert.limits.layers, "With mixed: at most so many layers in int16")
+        ->check(between(0, 1000));
     c->add_option("--score-error", r->convert.limits.score_error,
                   "With mixed: RMS error of the scores that may be, as a share of their spread (0.01)")
-        ->check(CLI::Range(0.0, 10.0));
+        ->check(between(0, 10));
     c->add_option("--target", r->convert.target,
                   "Whose kernels the weights are laid out for; the bits are the same")
         ->check(CLI::IsMember(known_targets()));
@@ -263,7 +264,7 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
     c->add_option("--without", r->without, "A rewrite to leave out; may be given several times");
     c->add_option("--prune", r->convert.prune,
                   "Share of each layer's channels that go, the weakest first; of a float network")
-        ->check(CLI::Range(0.0, 0.95));
+        ->check(between(0, 0.95));
     c->add_flag("--list-rewrites", r->list_rewrites, "The rewrites of a float network, and end");
     c->add_flag("--force", r->force, "Replace an existing plan");
     c->add_flag("--json", r->json, "One JSON object on standard output");

@@ -330,7 +330,7 @@ void add_model_report(CLI::App& model, Chosen* chosen) {
     c->add_option("--classes", r->convert.classes, "Names of the outputs, A,B,C")->delimiter(',');
     c->add_option("--float", r->float_model, "The .onnx file that a plan was made from");
     c->add_option("--max-loss", r->max_loss, "Exit 1 when int8 loses more points of accuracy than this")
-        ->check(CLI::NonNegativeNumber);
+        ->check(between(0, 100, "points"));
     c->add_option("--benchmarks", r->benchmarks, "JSON of './dev bench core', for the figures of each board");
     c->add_flag("--no-boards", r->no_boards, "Count nothing on the emulated boards");
     c->add_flag("--force", r->force, "Replace an existing report");

@@ -186,6 +186,9 @@ int conclude(const Summary& summary, const WriterStatistics& written, const Reco
 }
 
 int record(const RecordOptions& options) {
+    if (options.output.empty() && options.continued.empty())
+        return complain({ErrorKind::usage, "there is no place for the session", "",
+                         "give -o NAME.h5, -o FOLDER, or --continue SESSION.h5"});
     std::vector<ScriptLabel> labels;
     if (!options.label_script.empty()) {
         auto script = read_label_script(options.label_script);
@@ -214,7 +217,7 @@ int record(const RecordOptions& options) {
         return complain(joined.error());
     LabelScript script(std::move(labels), [&session](const LabelEdit& edit) { session.hub().publish(edit); });
     if (const Status bound = script.bind(streams); !bound) return complain(bound.error());
-    if (interrupted()) return kFailed;
+    if (interrupted()) return complain(interruption("nothing was recorded"));
 
     RecordingOptions file;
     file.path = *path;
@@ -264,12 +267,12 @@ void add_record(CLI::App& root, Chosen* chosen) {
         root.add_subcommand("record", "Record devices into a session file; Ctrl-C ends it cleanly");
     auto o = std::make_shared<RecordOptions>();
     command->add_option("uri", o->uris, "Devices, all into one session")->required();
-    CLI::Option_group* target = command->add_option_group("target");
-    target->add_option("-o,--output", o->output, "NAME.h5, or a folder for a generated name");
+    CLI::Option* output =
+        command->add_option("-o,--output", o->output, "NAME.h5, or a folder for a generated name");
     CLI::Option* continued =
-        target->add_option("--continue", o->continued, "Go on with this session, in a new segment");
-    target->require_option(1);
-    command->add_option("--seconds", o->seconds, "End after so many seconds")->check(CLI::PositiveNumber);
+        command->add_option("--continue", o->continued, "Go on with this session, in a new segment")
+            ->excludes(output);
+    command->add_option("--seconds", o->seconds, "End after so many seconds")->check(above_zero("seconds"));
     command->add_option("--label-script", o->label_script, "CSV with start_s,stop_s,class,stream,channel");
     command
         ->add_option("--model", o->models, "Plan for the host to run; without it, those that the device runs")
@@ -277,12 +280,12 @@ void add_record(CLI::App& root, Chosen* chosen) {
     command->add_option("--subject", o->subject, "Pseudonym of the person");
     command->add_option("--task", o->task, "What the person does");
     command->add_option("--mains", o->mains_hz, "Mains frequency here: 50 or 60 Hz")
-        ->check(CLI::IsMember({50, 60}));
+        ->check(CLI::IsMember({"50", "60"}));
     command->add_option("--rotate-minutes", o->rotate_minutes, "A new file, NAME_part-N.h5, after so long")
-        ->check(CLI::Range(0.01, 1e6))
+        ->check(between(0.01, 1e6, "minutes"))
         ->excludes(continued);
     command->add_option("--rotate-mb", o->rotate_mb, "A new file when one takes so much of the disk")
-        ->check(CLI::Range(1.0, 1e9))
+        ->check(between(1, 1e9, "MB"))
         ->excludes(continued);
     command->add_flag("--strict", o->strict, "Exit 1 when anything was lost or differs");
     command->add_flag("--composite", o->composite, "The streams are joined from several people");

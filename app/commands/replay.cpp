@@ -178,10 +178,7 @@ int replay(const std::string& path, const std::string& to, bool json) {
     const Summary summary = session.summary();
     finish();
     if (!stopped) return complain(stopped.error());
-    if (interrupted()) {
-        say("lockstep: interrupted before the recording's end");
-        return kFailed;
-    }
+    if (interrupted()) return complain(interruption("the recording was not replayed to its end"));
 
     // Recorded device predictions; those of windows that lost a sample in the recording cannot repeat.
     std::map<WindowKey, bool> usable;

@@ -126,9 +126,10 @@ int repair(const std::string& path, const std::string& output, bool json) {
     return kYes;
 }
 
-int upgrade(const std::string& path, const std::string& output) {
+int upgrade(const std::string& path, const std::string& output, bool json) {
     const auto done = storage::upgrade_session(path, output);
     if (!done) return complain(done.error());
+    if (json) print_json({{"session", output}, {"text", *done}});
     say(*done);
     return kYes;
 }
@@ -155,7 +156,7 @@ void add_session(CLI::App& root, Chosen* chosen) {
         ->add_option("-o,--output", *output,
                      "Write it there, a file or a folder on any disk, and leave the journal alone");
     add("upgrade", "Write a session of an older format anew, in today's; the old file stays",
-        [=] { return upgrade(*path, *output); })
+        [=] { return upgrade(*path, *output, *json); })
         ->add_option("-o,--output", *output, "The new session")
         ->required();
     add_report(*session, chosen);

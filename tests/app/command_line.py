@@ -1,0 +1,147 @@
+"""The command line for people who make mistakes and for programs that read it: JSON in every case, statuses, words
+that say what to do, output that cannot be written, Ctrl-C. No board is needed."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from program import ENV, PROGRAM, SOURCE, assert_one_line, run
+
+MOVEMENT = os.path.join(SOURCE, "resources", "models", "movement", "movement.lsplan")
+
+
+def signal_file(path, rows):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("acc_x,acc_y,label\ng,g,\n")
+        f.writelines(f"{i % 17},{i % 5},{'walk' if i < rows // 2 else 'rest'}\n" for i in range(rows))
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="lockstep-cli-")
+        self.source = self.path("source.csv")
+        signal_file(self.source, 500)
+        self.session = self.path("session.h5")
+        made = run("session", "import", self.source, "-o", self.session, "--set", "rate=50", "--set", "label=label",
+                   "--set", "kind=imu")
+        self.assertEqual(made.returncode, 0, made.stderr)
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def test_json_when_it_works(self):
+        for words in (["devices"], ["info", "replay:" + self.session], ["session", "info", self.session],
+                      ["session", "verify", self.session], ["session", "repair", self.session],
+                      ["session", "upgrade", self.session, "-o", self.path("new.h5")],
+                      ["session", "report", self.session, "-o", self.path("report")],
+                      ["session", "import", self.source, "-o", self.path("i.h5"), "--set", "rate=50"],
+                      ["label", "list", self.session], ["label", "add", self.session, "--start", "1", "--class", "a"],
+                      ["label", "edit", self.session, "--id", "1", "--class", "b"],
+                      ["label", "delete", self.session, "--id", "1"],
+                      ["label", "class", self.session, "--name", "walk", "--color", "#00ff00"],
+                      ["label", "export", self.session, self.path("labels.csv")],
+                      ["label", "import", self.session, self.path("labels.csv"), "--author", "B"],
+                      ["label", "agreement", self.session], ["compare", self.session],
+                      ["export", self.session, "--format", "csv", "-o", self.path("out")],
+                      ["firmware", "boards"], ["model", "info", MOVEMENT]):
+            with self.subTest(" ".join(words[:2])):
+                done = run(*words, "--json")
+                self.assertIsInstance(json.loads(done.stdout), dict, done.stdout + done.stderr)
+
+    def test_json_when_it_fails(self):
+        nothing = self.path("nothing")
+        for words in (["info", "virtual:"], ["info"], ["monitor", "serial:" + nothing], ["record", "-o", nothing],
+                      ["record", "serial:" + nothing, "-o", self.path("x.h5"), "--seconds", "0"],
+                      ["replay", nothing, "--to", "virtual:mps2-an386"], ["compare", nothing], ["nonsense"],
+                      ["session", "info", nothing], ["session", "verify", nothing], ["session", "nonsense"],
+                      ["session", "import", self.source, "-o", self.path("y.h5")], ["label", "list", nothing],
+                      ["label", "add", self.session, "--start", "x", "--class", "a"],
+                      ["label", "export", self.session, "-"], ["export", self.session, "--format", "no", "-o", "x"],
+                      ["firmware", "size", "no"], ["model", "info", nothing], ["model", "push", "foo:", MOVEMENT],
+                      ["model", "convert", nothing, "-o", self.path("p.lsplan")]):
+            with self.subTest(" ".join(words)):
+                done = run(*words, "--json")
+                assert_one_line(self, done, json.loads(done.stdout)["status"])
+                self.assertIn(done.returncode, (2, 3))
+                self.assertIn(json.loads(done.stdout)["error"]["what"], done.stderr)
+
+    def test_numbers_that_cannot_be(self):
+        board = "serial:" + self.path("none")
+        for value in ("0", "-1", "nan", "inf", "5s", ""):
+            with self.subTest(value):
+                done = run("record", board, "-o", self.path("x.h5"), "--seconds", value)
+                assert_one_line(self, done, 2)
+                self.assertIn(f'--seconds: "{value}" is no number above 0 (seconds)', done.stderr)
+        for words, text in ((["label", "delete", self.session, "--id", "-1"], '"-1"'),
+                            (["label", "add", self.session, "--start", "1s", "--class", "a"], '--start: "1s" is no num'),
+                            (["label", "class", self.session, "--name", " "], "without a name"),
+                            (["firmware", "run", "mps2-an386", "--speed", "nan"], '"nan"'),
+                            (["firmware", "run", "mps2-an386", "--tcp", "70000"], "65535"),
+                            (["session", "import", self.source, "-o", "x", "--mains", "50Hz"], "50Hz"),
+                            (["record", board], "-o NAME.h5"),
+                            (["label", "export", self.session, "-", "--author", "Nobody"], "Nobody")):
+            with self.subTest(text):
+                done = run(*words)
+                assert_one_line(self, done, 2)
+                self.assertIn(text, done.stderr)
+                self.assertLess(len(done.stderr), 250)
+
+    def test_a_name_that_begins_with_a_dash(self):
+        shutil.copy(self.session, self.path("-n.h5"))
+        done = subprocess.run([PROGRAM, "session", "info", "-n.h5"], cwd=self.folder, env=ENV, capture_output=True,
+                              text=True, timeout=60)
+        assert_one_line(self, done, 2)
+        self.assertIn("./-n.h5", done.stderr)
+
+    def test_output_that_cannot_be_written(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for words in (["label", "export", self.session, "-"], ["session", "info", self.session],
+                          ["label", "list", self.session, "--json"]):
+                done = subprocess.run([PROGRAM, *words], env=ENV, stdout=full, stderr=subprocess.PIPE, text=True,
+                                      timeout=60)
+                assert_one_line(self, done, 3)
+                self.assertIn("standard output", done.stderr)
+
+    def test_a_reader_that_goes_away(self):
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run([PROGRAM, "label", "list", self.session], env=ENV, stdout=writing,
+                              stderr=subprocess.PIPE, text=True, timeout=60)
+        os.close(writing)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_closed_streams_damage_no_file(self):
+        """A file that is opened must not become the standard output of a program that was started without."""
+        done = subprocess.run(f'"{PROGRAM}" label add "{self.session}" --start 1 --class a --json >&- 2>&- <&-', env=ENV,
+                              shell=True, timeout=60)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(run("session", "verify", self.session).returncode, 0)
+
+    def test_interrupted(self):
+        signal_file(self.source, 200000)
+        before = sorted(os.listdir(self.folder))
+        for attempt in range(20):  # until the interrupt comes before the end
+            target = self.path("long.h5")
+            child = subprocess.Popen([PROGRAM, "session", "import", self.source, "-o", target, "--set", "rate=50"],
+                                     env=ENV, stderr=subprocess.PIPE, text=True)
+            while child.poll() is None and not any(name.startswith("long") for name in os.listdir(self.folder)):
+                time.sleep(0.001)
+            child.send_signal(signal.SIGINT)
+            words = child.communicate(timeout=60)[1]
+            if child.returncode != 0:
+                break
+            os.remove(target)
+        self.assertEqual(child.returncode, 3, words)
+        self.assertIn("lockstep: interrupted; no session was made", words)
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[__file__, "-v"])
