@@ -12,6 +12,20 @@ namespace {
 
 constexpr size_t kLines = 20;  // of windows that are not the same; --json has all
 
+std::string why_none(const SessionReader& reader, const std::vector<PlanPtr>& plans) {
+    std::string ran;
+    for (const SegmentInfo& segment : reader.segments())
+        for (const DeviceModel& model : segment.started.info.models) {
+            const bool wanted = std::any_of(plans.begin(), plans.end(), [&](const PlanPtr& plan) {
+                return plan->plan_id == model.plan_id;
+            });
+            if (model.active && wanted) return "was the recording long enough for the model?";
+            const std::string name = model.name + " (" + model.plan_id.substr(0, 16) + ")";
+            if (model.active && ran.find(name) == std::string::npos) ran += (ran.empty() ? "" : ", ") + name;
+        }
+    return ran.empty() ? "the device ran no model" : "the device ran other plans: " + ran;
+}
+
 int compare(const std::string& path, const std::vector<std::string>& models, bool json) {
     auto reader = storage::open_session(path);
     if (!reader) return complain(reader.error());
@@ -49,7 +63,7 @@ int compare(const std::string& path, const std::vector<std::string>& models, boo
         std::to_string(w.outside) + " outside; recorded host predictions: " +
         std::to_string(result->host_equal) + " of " + std::to_string(result->host_compared) + " equal");
     if (w.expected == 0)
-        say("lockstep: " + path + ": no window to compare; was the recording long enough for the model?");
+        say("lockstep: " + path + ": no window to compare; " + why_none(**reader, result->plans));
     return equal ? kYes : kNo;
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 #include "acquisition/session.h"
 #include "app/base/devices.h"
@@ -119,6 +120,7 @@ Status join_devices(Session& session, const RecordOptions& options, std::vector<
         add_plan(*plan);
     }
     std::vector<std::string> warnings;
+    std::set<std::string> running;  // plans of the devices
     for (const std::string& uri : options.uris) {
         DeviceInfo info;
         auto driver = open_device(uri, &info);
@@ -126,8 +128,17 @@ Status join_devices(Session& session, const RecordOptions& options, std::vector<
         if (options.models.empty())
             for (const PlanPtr& plan : plans_of_device(info, &warnings))
                 add_plan(plan);
+        for (const DeviceModel& model : info.models)
+            if (model.active) running.insert(model.plan_id);
         drivers.push_back(std::move(*driver));
     }
+    if (!options.models.empty())
+        for (const PlanPtr& plan : plans)
+            if (running.count(plan->plan_id) == 0)
+                warnings.push_back("no device runs " + std::string(plan->plan.name()) + " (" +
+                                   plan->plan_id.substr(0, 16) +
+                                   "), so nothing is compared: the host alone computes it; 'lockstep model "
+                                   "push' puts it on a board");
     for (const std::string& warning : warnings)
         say("lockstep: " + warning);
     for (const PlanPtr& plan : plans)
@@ -179,6 +190,10 @@ int conclude(const Summary& summary, const WriterStatistics& written, const Reco
         if (status == kYes) status = kNo;
     }
     if (summary.links_down > 0) return kFailed;
+    if (options.strict && !options.models.empty() && summary.windows.expected == 0) {
+        say("lockstep: " + path + ": not one window of --model was compared");
+        if (status == kYes) status = kNo;
+    }
     if (status == kYes && options.strict &&
         (lost > 0 || !kept || summary.windows.lost > 0 || summary.windows.different > 0))
         status = kNo;
@@ -266,14 +281,17 @@ void add_record(CLI::App& root, Chosen* chosen) {
     CLI::App* command =
         root.add_subcommand("record", "Record devices into a session file; Ctrl-C ends it cleanly");
     auto o = std::make_shared<RecordOptions>();
-    command->add_option("uri", o->uris, "Devices, all into one session")->required();
+    command->add_option("uri", o->uris, "Devices, all into one session; 'lockstep devices' lists them")
+        ->required();
     CLI::Option* output =
         command->add_option("-o,--output", o->output, "NAME.h5, or a folder for a generated name");
     CLI::Option* continued =
         command->add_option("--continue", o->continued, "Go on with this session, in a new segment")
             ->excludes(output);
-    command->add_option("--seconds", o->seconds, "End after so many seconds")->check(above_zero("seconds"));
-    command->add_option("--label-script", o->label_script, "CSV with start_s,stop_s,class,stream,channel");
+    command->add_option("--seconds", o->seconds, "End after so long; without it Ctrl-C ends")
+        ->check(above_zero("seconds"));
+    command->add_option("--label-script", o->label_script,
+                        "Labels to give while it runs: CSV with start_s,stop_s,class,stream,channel");
     command
         ->add_option("--model", o->models, "Plan for the host to run; without it, those that the device runs")
         ->allow_extra_args(false);
@@ -287,7 +305,8 @@ void add_record(CLI::App& root, Chosen* chosen) {
     command->add_option("--rotate-mb", o->rotate_mb, "A new file when one takes so much of the disk")
         ->check(between(1, 1e9, "MB"))
         ->excludes(continued);
-    command->add_flag("--strict", o->strict, "Exit 1 when anything was lost or differs");
+    command->add_flag("--strict", o->strict,
+                      "Exit 1 when anything was lost or differs, or nothing of --model was compared");
     command->add_flag("--composite", o->composite, "The streams are joined from several people");
     command->add_flag("--json", o->json, "One JSON object on standard output");
     command->callback([=] { *chosen = [=] { return record(*o); }; });
