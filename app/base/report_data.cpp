@@ -42,6 +42,17 @@ void print_json(const Json& json) {
     std::fflush(stdout);
 }
 
+std::string channels_text(const StreamInfo& stream) {
+    std::string text;
+    const auto& channels = stream.channels;
+    for (size_t i = 0; i < channels.size(); ++i) {
+        text += (i == 0 ? "" : ", ") + channels[i].name;
+        const bool last = i + 1 == channels.size() || channels[i + 1].unit != channels[i].unit;
+        if (last && !channels[i].unit.empty()) text += " [" + channels[i].unit + "]";
+    }
+    return text;
+}
+
 const char* verdict_name(Verdict verdict) {
     switch (verdict) {
         case Verdict::same:

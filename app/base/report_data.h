@@ -21,6 +21,8 @@ Json to_json(const Error& error, int status);
 
 Json to_json(const WindowAccount& account);
 Json to_json(const DeviceInfo& info);
+// "acc_x, acc_y [g], gyro_x [deg/s]": channels by name, with their units.
+std::string channels_text(const StreamInfo& stream);
 const char* verdict_name(Verdict verdict);
 const char* difference_name(Difference difference);
 

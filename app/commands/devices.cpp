@@ -38,12 +38,16 @@ int show_device(const std::string& uri, bool json) {
         print_json(to_json(info));
         return kYes;
     }
-    std::printf("%s: board %s, firmware %s, build %s, last reset: %s\n", uri.c_str(), info.board.c_str(),
-                info.firmware.c_str(), info.build_id.c_str(), info.reset_cause.c_str());
+    std::string head = uri + ": board " + info.board;
+    for (const auto& [what, value] : {std::pair("firmware ", &info.firmware),
+                                      {"build ", &info.build_id},
+                                      {"serial number ", &info.serial},
+                                      {"last reset: ", &info.reset_cause}})
+        if (!value->empty()) head += std::string(", ") + what + *value;
+    std::printf("%s\n", head.c_str());
     for (const StreamInfo& stream : info.streams)
-        std::printf("  stream %-10s kind %-8s %8.3f Hz  %zu channels%s\n", stream.name.c_str(),
-                    stream.kind.c_str(), stream.rate(), stream.channels.size(),
-                    stream.enabled ? "" : "  (off)");
+        std::printf("  stream %-10s %-8s %8.3f Hz  %s%s\n", stream.name.c_str(), stream.kind.c_str(),
+                    stream.rate(), channels_text(stream).c_str(), stream.enabled ? "" : "  (off)");
     for (const DeviceModel& model : info.models)
         std::printf("  model  %-10s plan %s%s\n", model.name.c_str(), model.plan_id.substr(0, 16).c_str(),
                     model.active ? "" : "  (not active)");

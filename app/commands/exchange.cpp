@@ -1,10 +1,12 @@
 // lockstep export, lockstep session import: other tools' files, from the tables of formats.
+#include <cmath>
 #include <cstdio>
 
 #include "app/base/recording.h"
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
 #include "storage/formats/formats.h"
+#include "storage/reader.h"
 
 namespace lockstep::app {
 namespace {
@@ -106,10 +108,26 @@ int run_import(ImportArguments& a) {
     const auto notes = storage::import_session(a.source, a.session, a.options);
     line->clear();
     if (!notes) return complain(interrupted() ? interruption("no session was made") : notes.error());
-    if (a.json) print_json({{"session", a.session}, {"notes", *notes}});
+    const auto made = storage::open_session(a.session);
+    if (!made) return complain(made.error());
+    Json streams = Json::object();
+    for (const SessionStream& s : (*made)->streams())
+        streams[s.info.name] = {{"kind", s.info.kind}, {"rate", s.info.rate()}, {"rows", s.rows}};
+    const auto edits = (*made)->label_history();
+    const size_t labels = edits ? edits->size() : 0;
+    if (a.json)
+        print_json({{"session", a.session}, {"notes", *notes}, {"streams", streams}, {"labels", labels}});
     for (const std::string& note : *notes)
         say(note);
-    say("written: " + a.session);
+    std::string text = "written: " + a.session + ": ";
+    for (const SessionStream& s : (*made)->streams()) {
+        char rate[40];
+        std::snprintf(rate, sizeof rate, " at %.10g Hz, ", s.info.rate());
+        text += s.info.name + " (" + s.info.kind + ")" + rate;
+    }
+    char length[40];
+    std::snprintf(length, sizeof length, "%.10g s, ", std::round((*made)->duration() * 1000) / 1000);
+    say(text + length + std::to_string(labels) + (labels == 1 ? " label" : " labels"));
     return kYes;
 }
 

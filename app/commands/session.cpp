@@ -1,7 +1,10 @@
 // lockstep session info | verify | repair | upgrade
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
+#include <map>
 
+#include "acquisition/label_track.h"
 #include "app/base/report_data.h"
 #include "app/commands/commands.h"
 #include "storage/append.h"
@@ -13,6 +16,17 @@
 namespace lockstep::app {
 namespace {
 
+// 2026-05-01 10:00:00 UTC, or that nobody knows: imports without a date begin in 1970.
+std::string utc(int64_t ns) {
+    if (ns <= 0) return "at an unknown time";
+    const std::time_t seconds = ns / 1'000'000'000;
+    std::tm parts{};
+    char text[32] = {};
+    if (::gmtime_r(&seconds, &parts) == nullptr || std::strftime(text, sizeof text, "%F %T UTC", &parts) == 0)
+        return "at an unknown time";
+    return text;
+}
+
 int info(const std::string& path, bool json) {
     auto opened = storage::open_session(path);
     if (!opened) return complain(opened.error());
@@ -22,6 +36,11 @@ int info(const std::string& path, bool json) {
     if (!labels) return complain(labels.error());
     const auto origin = storage::read_origin(path);
     if (!origin) return complain(origin.error());
+    LabelTrack track;
+    if (const Status loaded = track.load(*labels); !loaded) return complain(loaded.error());
+    std::map<std::string, size_t> by_class;
+    for (const auto& [id, label] : track.labels())
+        ++by_class[label.label_class];
     if (json) {
         Json streams = Json::object();
         for (const SessionStream& s : reader.streams())
@@ -68,11 +87,17 @@ int info(const std::string& path, bool json) {
                     {"segments", devices},
                     {"format_version", origin->format_version},
                     {"steps", steps},
+                    {"labels", by_class},
                     {"label_edits", labels->size()}});
         return kYes;
     }
     std::printf("%s: %s, %.1f s, %s%s\n", path.c_str(), reader.state().c_str(), reader.duration(),
                 header.software.c_str(), header.composite ? ", composite" : "");
+    std::string person = "  began " + utc(header.start_utc_ns);
+    if (!header.subject.empty()) person += ", subject " + header.subject;
+    if (!header.task.empty()) person += ", task " + header.task;
+    if (header.mains_hz > 0) person += ", mains " + std::to_string(int(header.mains_hz)) + " Hz";
+    std::printf("%s\n", person.c_str());
     for (const SegmentInfo& segment : reader.segments())
         std::printf("  segment %d: %s (%s), %s\n", segment.started.segment,
                     segment.started.info.board.c_str(), segment.started.info.uri.c_str(),
@@ -81,12 +106,16 @@ int info(const std::string& path, bool json) {
         std::printf("  step   %-20s %s %.12s\n", step.program.c_str(), step.version.c_str(),
                     step.git_commit.c_str());
     for (const SessionStream& s : reader.streams())
-        std::printf("  stream %-10s %-8s %8.3f Hz  %3zu channels  %10llu rows  %zu gaps\n",
-                    s.info.name.c_str(), s.info.kind.c_str(), s.info.rate(), s.info.channels.size(),
-                    static_cast<unsigned long long>(s.rows), s.gaps.size());
+        std::printf("  stream %-10s %-8s %8.3f Hz  %10llu rows  %zu gaps  %s\n", s.info.name.c_str(),
+                    s.info.kind.c_str(), s.info.rate(), static_cast<unsigned long long>(s.rows),
+                    s.gaps.size(), channels_text(s.info).c_str());
     for (const SessionModel& m : reader.models())
         std::printf("  model  %-10s %s\n", m.name.c_str(), m.plan_id.substr(0, 16).c_str());
-    std::printf("  label edits: %zu\n", labels->size());
+    std::string classes;
+    for (const auto& [name, count] : by_class)
+        classes += (classes.empty() ? "  labels " : ", ") + name + " " + std::to_string(count);
+    std::printf("%s\n  label edits: %zu\n", classes.empty() ? "  no labels" : classes.c_str(),
+                labels->size());
     return kYes;
 }
 
