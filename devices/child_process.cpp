@@ -41,7 +41,8 @@ Result<std::string> ChildProcess::start(std::vector<std::string> arguments, cons
         changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return ready_ || ended_; });
     if (ready_) return answer_;
     if (!in_time) return fail(ErrorKind::system, "the program did not get ready", name);
-    return fail(ErrorKind::system, last_words_.empty() ? "the program ended at once" : last_words_, name);
+    return fail(exit_status_ == 2 ? ErrorKind::usage : ErrorKind::system,
+                last_words_.empty() ? "the program ended at once" : last_words_, name);
 }
 
 void ChildProcess::on_line(const std::string& line) {
@@ -134,6 +135,10 @@ void ChildProcess::keep(std::vector<std::string> arguments) {
     // belongs to somebody else.
     siginfo_t info{};
     while (::waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+    }
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (info.si_code == CLD_EXITED) exit_status_ = info.si_status;
     }
     end({});
     ::waitpid(pid, nullptr, 0);

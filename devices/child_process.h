@@ -21,7 +21,8 @@ class ChildProcess {
     ChildProcess& operator=(const ChildProcess&) = delete;
 
     // Starts arguments[0] and waits for a line of its output that begins with `prefix`; gives the rest
-    // of that line. Error with the last words of a program that ended before.
+    // of that line. Error with the last words of a program that ended before; a usage error when its exit
+    // status was 2.
     Result<std::string> start(std::vector<std::string> arguments, const std::string& prefix, int timeout_ms);
 
   private:
@@ -35,6 +36,7 @@ class ChildProcess {
     pid_t pid_ = -1;
     bool ended_ = false;
     bool ready_ = false;
+    int exit_status_ = -1;
     std::string answer_;
     std::string last_words_;
 };

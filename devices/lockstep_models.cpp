@@ -65,6 +65,10 @@ Error LockstepDriver::refusal(const Answer& answer, const char* name) const {
     const auto words = std::find_if(std::begin(kWords), std::end(kWords),
                                     [&](const Words& w) { return w.reason == verdict.reason; });
     if (words == std::end(kWords)) return error;
+    if (verdict.reason == wire::ModelRefusal::not_there && std::string(name) == "rollback") {
+        error.what = "no model was changed since the board started, so there is nothing to undo";
+        return error;
+    }
     error.what = std::string("the board refuses '") + name + "': " + words->what;
     if (verdict.bytes != 0) error.what += " (" + std::to_string(verdict.bytes) + " bytes)";
     error.remedy = words->remedy;

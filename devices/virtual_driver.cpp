@@ -33,8 +33,13 @@ class VirtualDriver final : public Driver {
         const auto ready = child_->start(arguments, "ready ", kReadyMs);
         if (!ready) {
             close();
-            return fail(ErrorKind::system, "the virtual board did not start: " + ready.error().what,
-                        uri_.text(), "'lockstep firmware boards' lists boards and what they need");
+            // Its last line says where and what to do, as this program's errors do.
+            const std::string mine = "lockstep: ";
+            std::string words = ready.error().what;
+            const bool told = words.compare(0, mine.size(), mine) == 0;
+            if (told) words.erase(0, mine.size());
+            return fail(ready.error().kind, "the virtual board did not start: " + words, uri_.text(),
+                        told ? "" : "'lockstep firmware boards' lists boards and what they need");
         }
         serial_ = make_serial_driver(uri_.text(), *ready, baud_, speed_);
         auto info = serial_->open(events);

@@ -37,8 +37,18 @@ const std::vector<EmulatedBoard>& emulated_boards() {
 Result<std::string> find_firmware(const std::string& board, const std::string& given) {
     std::error_code error;
     if (!given.empty()) {
-        if (fs::is_regular_file(given, error)) return given;
-        return fail(ErrorKind::usage, "no such firmware image", given, "build it with './dev firmware'");
+        const std::string remedy =
+            "'lockstep firmware build " + board + " --plan PLAN -o IMAGE.elf' makes one";
+        if (!fs::is_regular_file(given, error))
+            return fail(ErrorKind::usage, "there is no such firmware image", given, remedy);
+        char head[4] = {};
+        std::ifstream(given, std::ios::binary).read(head, sizeof head);
+        if (std::memcmp(head,
+                        "\x7f"
+                        "ELF",
+                        sizeof head) != 0)
+            return fail(ErrorKind::usage, "is no firmware image (ELF)", given, remedy);
+        return given;
     }
     const std::string file = board + ".elf";
     std::vector<fs::path> folders;

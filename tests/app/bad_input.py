@@ -87,7 +87,7 @@ class BadInput(unittest.TestCase):
         self.refused(self.record("serial:/dev/not-there"), 3, "/dev/not-there")
         self.refused(self.record("serial:" + __file__), 2, __file__)
         self.refused(self.record("tcp:127.0.0.1:1"), 3, "127.0.0.1:1")
-        self.refused(self.record("virtual:no-such-board"), 3, "mps2-an386")
+        self.refused(self.record("virtual:no-such-board"), 2, "mps2-an386")
         self.refused(self.record("serial:/dev/null?bawd=9"), 2, "bawd", "baud")
 
     def test_other_protocols_on_the_line(self):
