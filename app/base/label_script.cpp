@@ -61,6 +61,7 @@ Result<std::vector<ScriptLabel>> read_label_script(const std::string& path) {
             (!number(fields[1], &entry.label.stop) || entry.label.stop < entry.label.start))
             return fail(ErrorKind::usage, "stop_s '" + fields[1] + "' is no time after start_s", where,
                         "leave it empty for a point");
+        entry.where = where;
         entry.label.label_class = fields[2];
         entry.label.source = "script";
         if (fields.size() > 3) entry.stream = fields[3];
@@ -78,13 +79,17 @@ LabelScript::LabelScript(std::vector<ScriptLabel> labels, std::function<void(con
 
 Status LabelScript::bind(const std::vector<StreamInfo>& streams) {
     for (ScriptLabel& entry : labels_) {
-        if (entry.stream.empty()) continue;
+        if (entry.stream.empty()) {
+            if (entry.channel.empty()) continue;
+            return fail(ErrorKind::usage, "the channel '" + entry.channel + "' stands without its stream",
+                        entry.where, "name the stream, too, or leave both empty for all");
+        }
         const auto stream = std::find_if(streams.begin(), streams.end(),
                                          [&](const StreamInfo& s) { return s.name == entry.stream; });
         if (stream == streams.end())
             return fail(ErrorKind::usage,
                         "the label script names the stream '" + entry.stream + "', which no device has",
-                        "label '" + entry.label.label_class + "'", "'lockstep info URI' lists the streams");
+                        entry.where, "'lockstep info URI' lists the streams");
         entry.label.stream = int(stream - streams.begin());
         if (entry.channel.empty()) continue;
         const auto& channels = stream->channels;
@@ -98,7 +103,7 @@ Status LabelScript::bind(const std::vector<StreamInfo>& streams) {
             return fail(ErrorKind::usage,
                         "the label script names the channel '" + entry.channel + "', which '" + entry.stream +
                             "' has not",
-                        "label '" + entry.label.label_class + "'", "'lockstep info URI' lists the channels");
+                        entry.where, "'lockstep info URI' lists the channels; the first is number 0");
         entry.label.channel = int(channel - channels.begin());
     }
     return {};

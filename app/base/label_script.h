@@ -12,6 +12,7 @@ namespace lockstep::app {
 
 struct ScriptLabel {
     Label label;
+    std::string where;    // file and line
     std::string stream;   // by name, "" = all
     std::string channel;  // by name or index, "" = all
 };
