@@ -32,6 +32,9 @@ Label label_of(const h5::Table& t, size_t i, const std::string& side) {
 
 SessionTables::SessionTables(const std::string& path_given) : path(path_given) {
     file = h5::open_file(path);
+    // Before its structure: NWB and others have what a session may not have, which is no news about them.
+    if (!h5::has_attribute(h5::open_group(file.get(), "/").get(), "format"))
+        h5::refuse("this is an HDF5 file, but not a Lockstep session", path);
     if (!is_checked(h5::descriptor(file.get()))) h5::check_structure(file.get(), path);
     load_header();
     load_segments();

@@ -174,8 +174,10 @@ Result<Description> describe(const std::string& source, const Table& table, cons
         if (!options.value(key).empty()) return options.value(key);
         return j.contains(key) && j[key].is_string() ? j[key].get<std::string>() : std::string();
     };
-    if (!options.value("rate").empty() && !parse_number(options.value("rate"), &d.rate))
-        return fail(ErrorKind::usage, "\"" + options.value("rate") + "\" is no number", "rate");
+    const std::string rate = options.value("rate");
+    if (!rate.empty() && (!parse_number(rate, &d.rate) || !(d.rate > 0 && d.rate <= 1e7)))
+        return fail(ErrorKind::usage, "\"" + rate + "\" is no sampling rate", "rate",
+                    "give samples per second, without a unit");
     if (d.rate == 0 && j.contains("rate") && j["rate"].is_number()) d.rate = j["rate"].get<double>();
     if (d.rate < 0 || d.rate > 1e7) return fail(ErrorKind::usage, "a rate that cannot be", "rate");
 

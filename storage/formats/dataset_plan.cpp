@@ -223,7 +223,7 @@ Status split_by_group(DatasetPlan* plan) {
         return fail(ErrorKind::usage,
                     std::to_string(index.size()) + (by_subject ? " subjects" : " sessions") +
                         " are too few for the parts asked for",
-                    "", "add sessions, set val or test to 0, or split by time");
+                    "", "add sessions, or: --set val=0 --set test=0, or: --set split=time");
     for (DatasetWindow& window : plan->windows) {
         const DatasetSession& session = plan->sessions[window.session];
         window.part = parts[index.at(by_subject ? session.subject : session.recording)];
@@ -293,10 +293,10 @@ Result<DatasetPlan> plan_dataset(SessionSource& sessions, const DatasetRules& ru
                         "name each session once");
         if (rules.split == SplitBy::subject && session.subject.empty())
             return fail(ErrorKind::usage, "names no subject", session.path,
-                        "record with --subject, or split by session or time");
+                        "record or import with --subject, or: --set split=session, or: --set split=time");
         if (rules.split == SplitBy::subject && reader.header().composite)
             return fail(ErrorKind::usage, "joins streams of several people", session.path,
-                        "split by session or time");
+                        "--set split=session, or: --set split=time");
         if (!rules.hidden)
             if (auto hash = file_sha256(session.path)) session.sha256 = *hash;
         auto stream = choose_stream(reader, rules.stream);

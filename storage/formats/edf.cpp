@@ -154,8 +154,10 @@ struct Sheet {
 // Holes first, so that a reader meets them in time order with the labels.
 std::vector<Annotation> gaps_of(const SessionReader& session, const Sheet& sheet, ExportReport* report) {
     std::vector<Annotation> annotations;
-    uint64_t filled = 0;
     uint64_t invalid = 0;
+    const auto note = [&](const std::string& text) {
+        report->notes.push_back(text + "; they hold the value before them and are annotated BAD_gap");
+    };
     for (size_t s = 0; s < sheet.streams.size(); ++s) {
         const std::string& name = session.streams()[size_t(sheet.streams[s])].info.name;
         const auto mark = [&](const char* what, uint64_t from, uint64_t to) {
@@ -163,14 +165,18 @@ std::vector<Annotation> gaps_of(const SessionReader& session, const Sheet& sheet
         };
         const auto& pieces = sheet.grids[s].pieces();
         uint64_t end = 0;
+        uint64_t lost = 0;
+        uint64_t filled = 0;
         for (size_t p = 0; p <= pieces.size(); ++p) {
             const uint64_t next = p < pieces.size() ? pieces[p].position : sheet.length;
             if (next > end) {
                 mark("BAD_gap ", end, next);
-                filled += next - end;
+                (p < pieces.size() ? lost : filled) += next - end;
             }
             if (p < pieces.size()) end = pieces[p].position + pieces[p].count;
         }
+        if (lost > 0) note(name + ": " + std::to_string(lost) + " samples were never received");
+        if (filled > 0) note(name + ": " + std::to_string(filled) + " samples fill the last record");
         for (const auto& [first, last] : sheet.scaling[s].invalid) {
             invalid += last - first;
             for (const auto& piece : pieces) {
@@ -181,10 +187,6 @@ std::vector<Annotation> gaps_of(const SessionReader& session, const Sheet& sheet
             }
         }
     }
-    if (filled > 0)
-        report->notes.push_back(std::to_string(filled) +
-                                " samples were never received or fill the last record; they hold "
-                                "the value before them and are annotated BAD_gap");
     if (invalid > 0)
         report->notes.push_back(std::to_string(invalid) +
                                 " samples hold no number in some channel; they hold the value before them "

@@ -9,6 +9,7 @@
 #include "storage/formats/exports.h"
 #include "storage/formats/import.h"
 #include "storage/formats/imports.h"
+#include "storage/reader.h"
 
 namespace lockstep::storage {
 
@@ -237,9 +238,12 @@ Result<std::vector<std::string>> import_session(const std::string& source, const
             format = &candidate;
             break;
         }
-    if (format == nullptr && options.format.empty() && head.rfind("\x89HDF", 0) == 0)
-        return fail(ErrorKind::usage, "is an HDF5 file, as sessions are", source,
-                    "a session needs no import: lockstep session info " + source);
+    if (format == nullptr && options.format.empty() && head.rfind("\x89HDF", 0) == 0) {
+        const auto is_session = open_session(source);
+        if (is_session)
+            return fail(ErrorKind::usage, "is a session already", source,
+                        "it needs no import: lockstep session info " + source);
+    }
     if (format == nullptr)
         return fail(ErrorKind::usage,
                     options.format.empty() ? "no importer knows this" : "unknown import format",
