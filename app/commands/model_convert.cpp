@@ -221,7 +221,7 @@ void add_calibration_options(CLI::App& c, ConvertRequest* request) {
                {{"minmax", model::RangeMethod::minmax},
                 {"percentile", model::RangeMethod::percentile},
                 {"mse", model::RangeMethod::mse}},
-               "How the ranges are chosen");
+               "How the ranges are chosen (minmax)");
     c.add_option("--clip", request->quantiser.clip,
                  "With percentile: share of the values at each end that may be clipped (0.0001)")
         ->check(between(0, 0.4));
@@ -247,18 +247,20 @@ void add_model_convert(CLI::App& model, Chosen* chosen) {
                {{"int8", ConvertRequest::Activations::int8},
                 {"int16", ConvertRequest::Activations::int16},
                 {"mixed", ConvertRequest::Activations::mixed}},
-               "Of a float network; mixed: int16 where int8 loses too much");
+               "Of a float network; mixed: int16 where int8 loses too much (int8)");
     c->add_option("--int16", r->int16,
                   "A layer that gets int16, by its name, or input; may be given several times");
-    c->add_option("--int16-layers", r->convert.limits.layers, "With mixed: at most so many layers in int16")
+    c->add_option("--int16-layers", r->convert.limits.layers,
+                  "With mixed: at most so many layers in int16; without it as many as help")
         ->check(between(0, 1000));
     c->add_option("--score-error", r->convert.limits.score_error,
                   "With mixed: RMS error of the scores that may be, as a share of their spread (0.01)")
         ->check(between(0, 10));
     c->add_option("--target", r->convert.target,
-                  "Whose kernels the weights are laid out for; the bits are the same")
+                  "Whose kernels the weights are laid out for; the bits are the same (any)")
         ->check(CLI::IsMember(known_targets()));
-    c->add_option("--name", r->convert.name, "Name of the plan");
+    c->add_option("--name", r->convert.name,
+                  "Name of the plan; the preprocessing file's, or the source's, otherwise");
     c->add_option("--classes", r->convert.classes, "Names of the outputs, A,B,C, when they are classes")
         ->delimiter(',');
     c->add_option("--without", r->without, "A rewrite to leave out; may be given several times");

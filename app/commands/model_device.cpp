@@ -106,6 +106,13 @@ int push(const Request& r) {
         (r.activate ? " runs as model " + std::to_string(place)
                     : " is stored and checked; 'lockstep model activate " + r.uri + " " +
                           (*plan)->plan_id.substr(0, 16) + "' runs it"));
+    // Its emulator ends with this program, and the plan with its memory.
+    if (r.uri.compare(0, 8, "virtual:") == 0)
+        say("lockstep: this virtual board ended with the command; keep one running, and push to its port: "
+            "lockstep "
+            "firmware run " +
+            r.uri.substr(8, r.uri.find('?') - 8) +
+            " --pty-link board, then: lockstep model push serial:board " + r.plan);
     return kYes;
 }
 

@@ -128,9 +128,9 @@ void add_model_parity(CLI::App& model, Chosen* chosen) {
         "Runs plans on this computer's kernels and on emulated boards; exit 1 when a tensor differs");
     c->add_option("plans", r->plans, "NAME.lsplan")->required();
     c->add_option("--input", r->input, "Inputs, one after another: .npy, or float32; random ones otherwise");
-    c->add_option("--machine", r->machines,
-                  "host-reference, avx2, avx-vnni, avx512-vnni, m3, m4f, m7, m33, m55, rv32, aarch64 or "
-                  "aarch64-a53; may be given several times; all that can run here otherwise");
+    c->add_option("--machine", r->machines, "May be given several times; all that can run here otherwise")
+        ->check(CLI::IsMember({"host-reference", "avx2", "avx-vnni", "avx512-vnni", "m3", "m4f", "m7", "m33",
+                               "m55", "rv32", "aarch64", "aarch64-a53"}));
     c->add_flag("--json", r->json, "One JSON object on standard output");
     c->callback([=] { *chosen = [=] { return run(*r); }; });
 }

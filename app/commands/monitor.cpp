@@ -152,7 +152,8 @@ void add_monitor(CLI::App& root, Chosen* chosen) {
     auto seconds = std::make_shared<double>(0);
     auto json = std::make_shared<bool>(false);
     command->add_option("uri", *uri, "Device")->required();
-    command->add_option("--seconds", *seconds, "End after so many seconds")->check(above_zero("seconds"));
+    command->add_option("--seconds", *seconds, "End after so long; without it Ctrl-C ends")
+        ->check(above_zero("seconds"));
     command->add_flag("--json", *json, "A summary at the end, as one JSON object on standard output");
     command->callback([=] { *chosen = [=] { return monitor(*uri, *seconds, *json); }; });
 }

@@ -9,6 +9,8 @@ import tempfile
 import time
 import unittest
 
+import h5py
+
 from program import ENV, PROGRAM, SOURCE, assert_one_line, run
 
 MOVEMENT = os.path.join(SOURCE, "resources", "models", "movement", "movement.lsplan")
@@ -141,6 +143,97 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(child.returncode, 3, words)
         self.assertIn("lockstep: interrupted; no session was made", words)
         self.assertEqual(sorted(os.listdir(self.folder)), before)
+
+    def test_what_a_session_holds(self):
+        words = ["label", "add", self.session, "--start", "1", "--stop", "2", "--class", "tap", "--stream", "signals"]
+        self.assertEqual(run(*words).returncode, 0)
+        told = run("session", "info", self.session).stdout
+        self.assertIn("acc_x, acc_y [g]", told)
+        self.assertIn("labels rest 1, tap 1, walk 1", told)
+        self.assertEqual(json.loads(run("session", "info", self.session, "--json").stdout)["labels"],
+                         {"rest": 1, "tap": 1, "walk": 1})
+        device = run("info", "replay:" + self.session).stdout
+        self.assertIn("acc_x, acc_y [g]", device)
+        self.assertNotIn("firmware ,", device)
+
+    def test_what_an_import_made(self):
+        done = run("session", "import", self.source, "-o", self.path("i.h5"), "--set", "rate=50", "--set", "label=label",
+                   "--set", "kind=imu", "--subject", "P7", "--mains", "50", "--json")
+        made = json.loads(done.stdout)
+        self.assertEqual((made["streams"], made["labels"]), ({"signals": {"kind": "imu", "rate": 50.0, "rows": 500}}, 2))
+        self.assertIn("signals (imu) at 50 Hz, 10 s, 2 labels", done.stderr)
+        self.assertIn("subject P7, mains 50 Hz", run("session", "info", self.path("i.h5")).stdout)
+        for rate in ("0", "-5", "nan", "50Hz"):
+            done = run("session", "import", self.source, "-o", self.path("j.h5"), "--set", "rate=" + rate)
+            assert_one_line(self, done, 2)
+            self.assertIn(f'rate: "{rate}" is no sampling rate', done.stderr)
+
+    def test_files_of_other_programs(self):
+        other = self.path("other.h5")
+        with h5py.File(other, "w") as f:  # as NWB and AnnData have them
+            f.attrs["encoding-type"] = "text of any length"
+            f["x"] = [1, 2, 3]
+        for words in (["session", "info", other], ["label", "list", other], ["compare", other],
+                      ["export", other, "--format", "csv", "-o", self.path("o")]):
+            done = run(*words)
+            assert_one_line(self, done, 2)
+            self.assertIn("not a Lockstep session", done.stderr)
+        done = run("session", "import", other, "-o", self.path("k.h5"))
+        assert_one_line(self, done, 2)
+        self.assertIn("no importer knows this", done.stderr)
+        self.assertIn("a session already", run("session", "import", self.session, "-o", self.path("k.h5")).stderr)
+
+    def test_a_virtual_board_that_cannot_be(self):
+        """What is wrong with the address is the user's to mend: status 2, and the reason once."""
+        text = self.path("text.elf")
+        with open(text, "w", encoding="utf-8") as f:
+            f.write("no program")
+        for query, words in (("signals=nope.csv", "nope.csv: cannot open"), ("firmware=nope.elf", "no such firmware image"),
+                             ("firmware=" + text, "is no firmware image")):
+            done = run("info", "virtual:mps2-an386?" + query)
+            assert_one_line(self, done, 2)
+            self.assertIn(words, done.stderr)
+            self.assertEqual(done.stderr.count("lockstep: "), 1, done.stderr)
+
+    def test_label_scripts_name_file_and_line(self):
+        script = self.path("cues.csv")
+        for line, words in (("1,2,a,nope,", "'nope'"), ("1,2,a,signals,acc_z", "'acc_z'"), ("1,2,a,,acc_x", "'acc_x'")):
+            with open(script, "w", encoding="utf-8") as f:
+                f.write("start_s,stop_s,class,stream,channel\n0,1,a,signals,0\n" + line + "\n")
+            done = run("record", "replay:" + self.session, "-o", self.path("l.h5"), "--seconds", "1", "--label-script",
+                       script)
+            assert_one_line(self, done, 2)
+            self.assertIn("cues.csv:3: ", done.stderr)
+            self.assertIn(words, done.stderr)
+
+    def test_a_model_that_no_device_runs(self):
+        """Nothing is compared then; --strict must not call that a yes."""
+        with open(self.source, "w", encoding="utf-8") as f:
+            f.write("acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z\ng,g,g,deg/s,deg/s,deg/s\n")
+            f.writelines(f"{i % 7},0,1,{i % 5},0,0\n" for i in range(3000))
+        wrist = self.path("wrist.h5")
+        made = run("session", "import", self.source, "-o", wrist, "--set", "rate=100", "--set", "kind=imu")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        live = self.path("live.h5")
+        done = run("record", f"replay:{wrist}?speed=20", "-o", live, "--seconds", "1", "--model", MOVEMENT, "--strict")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("no device runs movement", done.stderr)
+        self.assertIn("not one window of --model was compared", done.stderr)
+        self.assertIn("ran no model", run("compare", live).stderr)
+
+    def test_a_locale_with_a_decimal_comma(self):
+        """Numbers have a point in addresses and reports, wherever the desktop stands."""
+        made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", self.path("de_DE.UTF-8")], capture_output=True,
+                              text=True) if shutil.which("localedef") else None
+        if made is None or not os.path.isdir(self.path("de_DE.UTF-8")):
+            self.skipTest("no locale can be made here")
+        env = dict(ENV, LOCPATH=self.folder, LC_ALL="de_DE.UTF-8", QT_QPA_PLATFORM="offscreen")
+        address = f"replay:{self.session}?speed=0.5"
+        picture = self.path("studio.png")
+        for words in (["lockstep", "info", address], ["lockstep-studio", address, "--seconds", "1", "--screenshot", picture]):
+            program = os.path.join(os.path.dirname(PROGRAM), words[0])
+            done = subprocess.run([program, *words[1:]], env=env, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":
