@@ -221,19 +221,18 @@ class CommandLine(unittest.TestCase):
         self.assertIn("not one window of --model was compared", done.stderr)
         self.assertIn("ran no model", run("compare", live).stderr)
 
-    def test_a_locale_with_a_decimal_comma(self):
-        """Numbers have a point in addresses and reports, wherever the desktop stands."""
-        made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", self.path("de_DE.UTF-8")], capture_output=True,
-                              text=True) if shutil.which("localedef") else None
-        if made is None or not os.path.isdir(self.path("de_DE.UTF-8")):
-            self.skipTest("no locale can be made here")
-        env = dict(ENV, LOCPATH=self.folder, LC_ALL="de_DE.UTF-8", QT_QPA_PLATFORM="offscreen")
-        address = f"replay:{self.session}?speed=0.5"
-        picture = self.path("studio.png")
-        for words in (["lockstep", "info", address], ["lockstep-studio", address, "--seconds", "1", "--screenshot", picture]):
-            program = os.path.join(os.path.dirname(PROGRAM), words[0])
-            done = subprocess.run([program, *words[1:]], env=env, capture_output=True, text=True, timeout=60)
-            self.assertEqual(done.returncode, 0, done.stderr)
+    def test_the_example_of_a_preprocessing_file(self):
+        """What the documents print converts as it stands."""
+        with open(os.path.join(SOURCE, "docs", "model_format.md"), encoding="utf-8") as f:
+            text = f.read().split("# Preprocessing files")[1]
+        lines = text[text.index("    {"):].split("\n\n")[0]
+        way = self.path("way.json")
+        with open(way, "w", encoding="utf-8") as f:
+            f.write(lines)
+        folder = os.path.dirname(MOVEMENT)
+        done = run("model", "convert", os.path.join(folder, "movement.onnx"), "-o", self.path("m.lsplan"),
+                   "--preprocessing", way, "--calibration", os.path.join(folder, "calibration", "inputs.npy"))
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":
