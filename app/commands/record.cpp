@@ -132,13 +132,6 @@ Status join_devices(Session& session, const RecordOptions& options, std::vector<
             if (model.active) running.insert(model.plan_id);
         drivers.push_back(std::move(*driver));
     }
-    if (!options.models.empty())
-        for (const PlanPtr& plan : plans)
-            if (running.count(plan->plan_id) == 0)
-                warnings.push_back("no device runs " + std::string(plan->plan.name()) + " (" +
-                                   plan->plan_id.substr(0, 16) +
-                                   "), so nothing is compared: the host alone computes it; 'lockstep model "
-                                   "push' puts it on a board");
     for (const std::string& warning : warnings)
         say("lockstep: " + warning);
     for (const PlanPtr& plan : plans)
@@ -154,6 +147,14 @@ Status join_devices(Session& session, const RecordOptions& options, std::vector<
         return fail(ErrorKind::usage, misfits.front(), {}, "give a model that fits the device's streams");
     for (const std::string& misfit : misfits)
         say("lockstep: " + misfit);
+    // A plan that fits and that nobody else computes.
+    if (!options.models.empty())
+        for (const PlanPtr& plan : plans)
+            if (running.count(plan->plan_id) == 0)
+                say("lockstep: no device runs " + std::string(plan->plan.name()) + " (" +
+                    plan->plan_id.substr(0, 16) +
+                    "), so nothing is compared: the host alone computes it; 'lockstep model push' puts it on "
+                    "a board");
     return {};
 }
 

@@ -241,7 +241,7 @@ Result<std::vector<std::string>> import_session(const std::string& source, const
     if (format == nullptr && options.format.empty() && head.rfind("\x89HDF", 0) == 0) {
         const auto is_session = open_session(source);
         if (is_session)
-            return fail(ErrorKind::usage, "is a session already", source,
+            return fail(ErrorKind::usage, "is an HDF5 file and a session already", source,
                         "it needs no import: lockstep session info " + source);
     }
     if (format == nullptr)
