@@ -5,6 +5,7 @@
 #include <QScreen>
 #include <QSettings>
 #include <QTimer>
+#include <clocale>
 #include <cstdio>
 
 #include "app/base/console.h"
@@ -108,6 +109,8 @@ int run(int argc, char** argv) {
         qputenv("QT_QPA_PLATFORM", "offscreen");
     }
     QApplication application(argc, argv);
+    // Qt takes the desktop's locale over; numbers in addresses, files and reports have a point everywhere.
+    std::setlocale(LC_NUMERIC, "C");
     QApplication::setApplicationName("Lockstep Studio");
     ui::apply_theme(application, o.theme == "dark" ? ui::Theme::dark : ui::Theme::light);
     StudioWorkbench workbench;
