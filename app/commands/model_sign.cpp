@@ -25,18 +25,21 @@ Result<std::vector<uint8_t>> read_small(const std::string& path) {
 }
 
 int sign(Request r) {
+    if ((r.plan.empty() || r.key.empty()) && r.new_key.empty())
+        return complain({ErrorKind::usage, "a plan and a key are needed", "",
+                         "lockstep model sign PLAN --key NAME.key; --new-key NAME makes one"});
+    // Before a key is made that nothing would be signed with.
+    const auto plan = r.plan.empty() ? Result<PlanPtr>(nullptr) : load_plan(r.plan);
+    if (!plan) return complain(plan.error());
     if (!r.new_key.empty()) {
         const auto id = make_keys(r.new_key);
         if (!id) return complain(id.error());
         say("key " + *id + ": " + r.new_key + ".key is secret, give away " + r.new_key + ".pub only");
+        if (r.plan.empty() && r.json)
+            print_json({{"key", r.new_key + ".key"}, {"public_key", r.new_key + ".pub"}, {"key_id", *id}});
         if (r.plan.empty()) return kYes;
         if (r.key.empty()) r.key = r.new_key + ".key";
     }
-    if (r.plan.empty() || r.key.empty())
-        return complain({ErrorKind::usage, "a plan and a key are needed", "",
-                         "lockstep model sign PLAN --key NAME.key; --new-key NAME makes one"});
-    const auto plan = load_plan(r.plan);
-    if (!plan) return complain(plan.error());
     const auto key = read_secret_key(r.key);
     if (!key) return complain(key.error());
     const std::vector<uint8_t> signature = sign_plan((*plan)->bytes, *key);
