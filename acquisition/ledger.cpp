@@ -171,8 +171,12 @@ Summary Ledger::summary() const {
     else if (out.why_not.empty() && out.links_down > 0)
         out.why_not = "the link was lost and did not come back; what the device sent since is not known";
     else if (out.why_not.empty() && out.windows.same * 10 < out.windows.expected * 9)
-        out.why_not = std::to_string(out.windows.same) + " of " + std::to_string(out.windows.expected) +
-                      " windows are the same on device and host, fewer than 90 %";
+        out.why_not =
+            std::to_string(out.windows.same) + " of " + std::to_string(out.windows.expected) +
+            " windows are the same on device and host, fewer than 90 %" +
+            (out.windows.outside == 0 ? std::string()
+                                      : "; " + std::to_string(out.windows.outside) +
+                                            " are outside, where models warm up after a start or a gap");
     out.whole = out.why_not.empty();
     return out;
 }

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "acquisition/label_track.h"
 #include "app/base/report_data.h"
@@ -339,6 +340,13 @@ int import_labels(const LabelOptions& o) {
     if (!lines) return complain(lines.error());
     std::vector<LabelEdit> edits;
     size_t outside = 0;
+    size_t known = 0;  // the same file twice
+    std::set<std::tuple<double, double, std::string, int, int>> there;
+    const auto place_of = [](const Label& l) {
+        return std::tuple(l.start, l.stop, l.label_class, l.stream, l.channel);
+    };
+    for (const auto& [id, label] : session->track.labels())
+        there.insert(place_of(label));
     const double end = end_of(*session->reader);
     for (const storage::LabelLine& line : *lines) {
         const auto label = storage::resolve(line, session->streams);
@@ -347,6 +355,7 @@ int import_labels(const LabelOptions& o) {
                              o.file + ": line " + std::to_string(line.line),
                              "'lockstep session info' lists the streams"});
         outside += label->start < 0 || label->stop > end + 1;
+        known += there.count(place_of(*label));
         LabelEdit edit;
         edit.after = *label;
         edit.after.id = 0;
@@ -359,6 +368,9 @@ int import_labels(const LabelOptions& o) {
         say(std::to_string(outside) + " labels lie outside of the session's " + storage::shortest(end) +
             " s");
     if (edits.empty()) say(o.file + ": holds no labels");
+    if (known > 0)
+        say(std::to_string(known) + " of " + std::to_string(edits.size()) +
+            " labels stood there already and do so twice now");
     const std::vector<LabelClass> classes = missing_in(session->reader->classes(), told);
     const int status = store(o, *session, edits);
     if (status != kYes || classes.empty()) return status;
