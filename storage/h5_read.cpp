@@ -178,7 +178,9 @@ void explain(const std::string& path) {
         return;
     }
     file.read(head, sizeof head);
-    if (file.gcount() == 0) told("is empty", "copy it once more, or: lockstep session repair " + path);
+    const bool journalled = std::filesystem::exists(path + ".journal", code);
+    if (file.gcount() == 0)
+        told("is empty", journalled ? "run: lockstep session repair " + path : "copy it once more");
     if (std::memcmp(head, "\x89HDF\r\n\x1a\n", sizeof head) != 0)
         told("is no session and no HDF5 file",
              "another tool's recording becomes a session with: lockstep session import");

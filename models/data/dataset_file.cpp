@@ -105,6 +105,8 @@ std::vector<std::string> texts(hid_t at, const std::string& name) {
 
 // Rows of the part in the one split that the file has.
 std::vector<uint64_t> rows_of(hid_t file, const std::string& part) {
+    if (part != "train" && part != "val" && part != "test")
+        throw Damaged{"\"" + part + "\" is no part of a dataset; there are train, val, test and all"};
     for (const char* method : {"subject", "session", "time", "none"}) {
         const std::string group = std::string("splits/") + method;
         if (has(file, "splits") && has(file, group) && has(file, group + "/" + part))

@@ -196,6 +196,10 @@ Result<ExportReport> export_session(const std::vector<std::string>& sessions, co
                     "leave --shard out, or use --format dataset");
     fs::path output = fs::path(options.output).lexically_normal();
     if (!output.has_filename()) output = output.parent_path();
+    // Other tools know these by their names' ends alone.
+    for (const char* single : {"xdf", "nwb", "mat"})
+        if (sessions.size() == 1 && format->name == std::string(single) && !output.has_extension())
+            output += format->suffix;
     if (!output.has_filename() || output.filename() == "..")
         return fail(ErrorKind::usage, "names no file", options.output, "choose another output");
     std::error_code error;

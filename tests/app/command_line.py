@@ -234,6 +234,44 @@ class CommandLine(unittest.TestCase):
                    "--preprocessing", way, "--calibration", os.path.join(folder, "calibration", "inputs.npy"))
         self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_keys_are_not_made_for_nothing(self):
+        done = run("model", "sign", self.path("none.lsplan"), "--new-key", self.path("mine"))
+        assert_one_line(self, done, 2)
+        self.assertFalse(os.path.exists(self.path("mine.key")))
+        made = run("model", "sign", "--new-key", self.path("mine"), "--json")
+        self.assertTrue(os.path.exists(json.loads(made.stdout)["public_key"]), made.stderr)
+
+    def test_labels_imported_twice(self):
+        labels = self.path("labels.csv")
+        self.assertEqual(run("label", "export", self.session, labels).returncode, 0)
+        self.assertIn("2 of 2 labels stood there already", run("label", "import", self.session, labels).stderr)
+
+    def test_an_export_without_an_ending(self):
+        done = run("export", self.session, "--format", "mat", "-o", self.path("for_matlab"), "--json")
+        self.assertEqual(json.loads(done.stdout)["files"], [self.path("for_matlab.mat")], done.stderr)
+        self.assertEqual(run("export", self.session, "--format", "mat", "-o", self.path("for_matlab")).returncode, 2)
+
+    def test_advice_that_leads_in_a_circle(self):
+        empty = self.path("empty.h5")
+        open(empty, "w", encoding="utf-8").close()
+        done = run("session", "repair", empty)
+        assert_one_line(self, done, 2)
+        self.assertNotIn("lockstep session repair", done.stderr)
+
+    def test_a_locale_with_a_decimal_comma(self):
+        """Numbers have a point in addresses and reports, wherever the desktop stands."""
+        made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", self.path("de_DE.UTF-8")], capture_output=True,
+                              text=True) if shutil.which("localedef") else None
+        if made is None or not os.path.isdir(self.path("de_DE.UTF-8")):
+            self.skipTest("no locale can be made here")
+        env = dict(ENV, LOCPATH=self.folder, LC_ALL="de_DE.UTF-8", QT_QPA_PLATFORM="offscreen")
+        address = f"replay:{self.session}?speed=0.5"
+        picture = self.path("studio.png")
+        for words in (["lockstep", "info", address], ["lockstep-studio", address, "--seconds", "1", "--screenshot", picture]):
+            program = os.path.join(os.path.dirname(PROGRAM), words[0])
+            done = subprocess.run([program, *words[1:]], env=env, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(argv=[__file__, "-v"])
