@@ -332,7 +332,11 @@ TEST(Preprocessing, PointsAtTheWrongField) {
               std::string::npos);
     EXPECT_NE(changed("\"df2t\"", "\"df1\"").find("/inputs/0/filter/form"), std::string::npos);
     EXPECT_NE(changed("\"kind\": \"ppg\"", "\"kind\": 3").find("/inputs/0/stream/kind"), std::string::npos);
-    EXPECT_NE(changed("\"outputs\"", "\"results\"").find("/outputs: missing"), std::string::npos);
+    EXPECT_NE(changed("\"outputs\"", "\"_outputs\"").find("/outputs: missing"), std::string::npos);
+    // A field that nobody reads is told, with those that are read.
+    EXPECT_NE(changed("\"outputs\"", "\"results\"")
+                  .find("/results: no such field here, which takes schema, version, model, inputs"),
+              std::string::npos);
     EXPECT_FALSE(parse_preprocessing("{", "x"));
     EXPECT_FALSE(parse_preprocessing("[]", "x"));
     EXPECT_FALSE(read_preprocessing("/nonexistent.json"));

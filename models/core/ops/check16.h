@@ -30,6 +30,19 @@ Code check_int16(const OperatorContext& c, uint8_t count) {
     return int16_tensor(*c.output) ? Code::ok : Code::invalid;
 }
 
+// The taps of a kernel's row or column that lie inside an input of `size` cells.
+struct Taps {
+    int32_t first, last;  // [first, last)
+};
+inline Taps taps_inside(int32_t start, int32_t count, int32_t dilation, int32_t size) {
+    Taps t = {0, count};
+    while (t.first < t.last && start + t.first * dilation < 0)
+        ++t.first;
+    while (t.first < t.last && start + (t.last - 1) * dilation >= size)
+        --t.last;
+    return t;
+}
+
 // The arrays behind the header of a layer with weights. REQUIRES: header_bytes is a multiple of 8.
 struct WideArrays {
     const int64_t* bias;
@@ -43,6 +56,15 @@ inline WideArrays wide_arrays(Bytes params, size_t header_bytes, size_t channels
     const auto* words = reinterpret_cast<const int32_t*>(at + 8 * channels);
     return {reinterpret_cast<const int64_t*>(at), words, words + channels,
             reinterpret_cast<const int8_t*>(words + 2 * channels)};
+}
+
+// Output channels whose sums are on the stack at once.
+constexpr int32_t kSumsAtOnce = 32;
+// Channels [o, o + count) of one cell, whose first channel is at `out`.
+inline void requantise_sums(const WideArrays& a, int32_t o, int32_t count, const int64_t* sum,
+                            const ClampParams& clamp, int16_t* out) {
+    for (int32_t r = 0; r < count; ++r)
+        out[o + r] = requantise_wide(sum[r], a.multiplier[o + r], a.shift[o + r], clamp.low, clamp.high);
 }
 
 // Sizes, multipliers, and that no accumulator can reach kWideLimit. Weight k of channel o lies at

@@ -1,4 +1,5 @@
 // fully_connected over int16: int16.h. One row of inputs, one row of outputs.
+#include "models/core/kernels/products16.h"
 #include "models/core/ops/check16.h"
 
 namespace lockstep::model {
@@ -14,21 +15,28 @@ Code prepare(const OperatorContext& c) {
     return check_wide_channels(c.params, sizeof p, out, in, in, 1);
 }
 
+template <typename Products>
+void run(const OperatorContext& c) {
+    const FullyConnectedParams& p = header<FullyConnectedParams>(c);
+    const size_t inputs = c.input[0]->elements();
+    const auto outputs = int32_t(c.output->elements());
+    const WideArrays a = wide_arrays(c.params, sizeof p, size_t(outputs));
+    for (int32_t o = 0; o < outputs; o += kSumsAtOnce) {
+        int64_t sum[kSumsAtOnce];
+        const int32_t count = outputs - o < kSumsAtOnce ? outputs - o : kSumsAtOnce;
+        memcpy(sum, a.bias + o, size_t(count) * sizeof *sum);
+        Products::rows(a.weights + size_t(o) * inputs, inputs, i16(c.input[0]), inputs, size_t(count), sum);
+        requantise_sums(a, o, count, sum, p.clamp, i16_out(c.output));
+    }
+}
+
 }  // namespace
 
 void eval_fully_connected16(const OperatorContext& c) {
-    const FullyConnectedParams& p = header<FullyConnectedParams>(c);
-    const size_t inputs = c.input[0]->elements(), outputs = c.output->elements();
-    const WideArrays a = wide_arrays(c.params, sizeof p, outputs);
-    const int16_t* x = i16(c.input[0]);
-    int16_t* y = i16_out(c.output);
-    const int8_t* weights = a.weights;
-    for (size_t o = 0; o < outputs; ++o, weights += inputs) {
-        int64_t acc = a.bias[o];
-        for (size_t i = 0; i < inputs; ++i)
-            acc += int32_t(x[i]) * weights[i];
-        y[o] = requantise_wide(acc, a.multiplier[o], a.shift[o], p.clamp.low, p.clamp.high);
-    }
+    run<kernels::FastProducts16>(c);
+}
+void reference_fully_connected16(const OperatorContext& c) {
+    run<kernels::PlainProducts16>(c);
 }
 
 const Operator kFullyConnected16 = {kOpFullyConnected16, "fully_connected_int16", prepare,

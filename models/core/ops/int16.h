@@ -119,6 +119,11 @@ void eval_sigmoid16(const OperatorContext& c);
 void eval_softmax16(const OperatorContext& c);
 void eval_octaves(const OperatorContext& c);
 
+// Without fast kernels.
+void reference_conv2d16(const OperatorContext& c);
+void reference_depthwise_conv2d16(const OperatorContext& c);
+void reference_fully_connected16(const OperatorContext& c);
+
 extern const Operator kQuantise16;
 extern const Operator kDequantise16;
 extern const Operator kRequantise;
