@@ -15,6 +15,7 @@ namespace {
 constexpr int kHeight = 34;
 constexpr int kChip = 24;
 constexpr int kEdit = 62;
+constexpr int kSlack = 10;  // of a chip's 38 px beside its name, given up when there are too many
 
 QString name_of(const LabelClass& c) {
     return QString::fromStdString(c.name).replace('_', ' ');
@@ -46,15 +47,22 @@ void LabelBar::place() {
     const int left = kGutter;
     const int room = width() - left - kEdit - 16;
     // As wide as the names need; when that is too wide, all give way alike.
-    int wanted = 0;
+    int wanted = 0;  // px
     for (const LabelClass& c : shown)
         wanted += metrics.horizontalAdvance(name_of(c)) + 38;
+    // Closer together first, then shorter.
+    const int all = int(shown.size());
+    const int slack = std::clamp(wanted - room, 0, all * kSlack);
+    wanted -= slack;
     const double share = wanted > room && wanted > 0 ? double(room) / wanted : 1;
+    lead_ = slack > 0 ? 22 : 25;
+    const int between = slack > 0 ? 3 : 6;
+    const int around = slack > 0 ? 38 - kSlack : 38;
     int x = left;
     const int y = (kHeight - kChip) / 2;
     for (const LabelClass& c : shown) {
-        const int w = int((metrics.horizontalAdvance(name_of(c)) + 38) * share);
-        chips_.push_back({c, QRect(x, y, w - 6, kChip)});
+        const int w = int((metrics.horizontalAdvance(name_of(c)) + around) * share);
+        chips_.push_back({c, QRect(x, y, w - between, kChip)});
         x += w;
     }
     chips_.push_back({{}, QRect(std::min(x + 4, width() - kEdit - 8), y, kEdit, kChip)});
@@ -98,7 +106,7 @@ void LabelBar::paintEvent(QPaintEvent*) {
         p.drawText(key, Qt::AlignCenter, QString(QChar(chip.label_class.hotkey)));
         p.setFont(text_font(8.5, on));
         p.setPen(on ? c.canvas : c.text);
-        const QRect text = chip.area.adjusted(25, 0, -3, 0);
+        const QRect text = chip.area.adjusted(lead_, 0, -2, 0);
         p.drawText(text, Qt::AlignLeft | Qt::AlignVCenter,
                    p.fontMetrics().elidedText(name_of(chip.label_class), Qt::ElideRight, text.width()));
     }

@@ -39,6 +39,7 @@ class LabelBar : public QWidget {
     LaneView* lanes_;
     std::vector<Chip> chips_;
     int hover_ = -1;
+    int lead_ = 25;  // px before a chip's name
 };
 
 }  // namespace lockstep::ui

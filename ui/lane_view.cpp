@@ -12,6 +12,7 @@ namespace lockstep::ui {
 namespace {
 constexpr double kSpans[] = {1, 3, 5, 10, 20, 30};
 constexpr int kFitMs = 700;
+constexpr double kStall = 0.25;                            // s without a frame
 constexpr int kSlowMs = 250;                               // axis, labels, chips: what need not move at 60 Hz
 constexpr auto kPatience = std::chrono::milliseconds(10);  // for data from a file, before drawing later
 }  // namespace
@@ -179,9 +180,10 @@ void LaneView::tick() {
     if (axis_.scroll) {
         // The clock moves the view, evenly; the data, which come in batches, only correct it.
         const double off = source_->end_time() - scroll_time_;
-        const double passed = double(since_frame_.isValid() ? since_frame_.nsecsElapsed() : 0) * 1e-9;
+        const double passed = since_frame_.isValid() ? double(since_frame_.nsecsElapsed()) * 1e-9 : 0;
         since_frame_.start();
-        if (std::abs(off) > 0.5) {
+        // After a pause, or when the window stood still, the clock is not asked: the view never goes back.
+        if (passed > kStall || std::abs(off) > 0.5) {
             scroll_time_ += off;
         } else {
             scroll_time_ += std::max(0.0, passed * (1 + 0.5 * off));

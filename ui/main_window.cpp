@@ -38,6 +38,7 @@ constexpr int kFrameMs = 16;
 constexpr int kPollMs = 100;
 constexpr int kIdlePollMs = 500;
 constexpr int kPanelsMs = 240;
+constexpr int kNarrow = 1220;         // px across
 constexpr double kSilentSeconds = 3;  // after which a board that sends nothing is worth a word
 constexpr int kSpans[] = {1, 3, 5, 10, 20, 30};
 
@@ -138,10 +139,10 @@ QWidget* MainWindow::make_bar() {
     auto* h = new QHBoxLayout(bar);
     h->setContentsMargins(16, 0, 16, 0);
     h->setSpacing(6);
-    auto* logo = new QLabel;
-    logo->setPixmap(ui::logo().pixmap(30, 30));
-    logo->setFixedSize(30, 30);
-    h->addWidget(logo);
+    logo_ = new QLabel;
+    logo_->setPixmap(ui::logo().pixmap(30, 30));
+    logo_->setFixedSize(30, 30);
+    h->addWidget(logo_);
     h->addSpacing(8);
     auto* names = new QVBoxLayout;
     names->setSpacing(0);
@@ -179,9 +180,9 @@ QWidget* MainWindow::make_bar() {
         t->addWidget(b);
         connect(b, &QToolButton::clicked, this, [this, s] { lanes_->set_span(s); });
     }
-    auto* seconds = new QLabel(tr("s"));
-    seconds->setObjectName("faint");
-    t->addWidget(seconds);
+    seconds_ = new QLabel(tr("s"));
+    seconds_->setObjectName("faint");
+    t->addWidget(seconds_);
     t->addSpacing(8);
     t->addWidget(line());
     t->addSpacing(6);
@@ -189,10 +190,10 @@ QWidget* MainWindow::make_bar() {
     plus_ = tool({}, tr("Larger traces (+); 0 for automatic"));
     connect(minus_, &QToolButton::clicked, this, [this] { lanes_->step_amplitude(1); });
     connect(plus_, &QToolButton::clicked, this, [this] { lanes_->step_amplitude(-1); });
-    auto* gain = new QLabel(tr("gain"));
-    gain->setObjectName("faint");
+    gain_ = new QLabel(tr("gain"));
+    gain_->setObjectName("faint");
     t->addWidget(minus_);
-    t->addWidget(gain);
+    t->addWidget(gain_);
     t->addWidget(plus_);
     t->addSpacing(6);
     t->addWidget(line());
@@ -211,7 +212,7 @@ QWidget* MainWindow::make_bar() {
     t->addWidget(annotate_);
     pause_ = tool({}, tr("Pause the view; recording goes on (P)"));
     pause_->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
-    pause_->setFixedWidth(76);  // whatever it says, its neighbours stay where they are
+    pause_->setFixedWidth(82);  // whatever it says, its neighbours stay where they are
     pause_->setCheckable(true);
     connect(pause_, &QToolButton::clicked, this, [this] {
         if (lanes_->following()) {
@@ -329,7 +330,7 @@ void MainWindow::sync_tools() {
     pause_->setChecked(lanes_->live() && !lanes_->following());
     const bool past = lanes_->live() && !lanes_->following();
     pause_->setIcon(icon(past ? Icon::play : Icon::pause, past ? colors().accent_text : colors().dim));
-    const QString look = past ? QStringLiteral("segment") : QString();
+    const QString look = past ? QStringLiteral("live") : QString();
     if (pause_->objectName() != look) {
         pause_->setObjectName(look);
         pause_->style()->unpolish(pause_);
@@ -406,9 +407,10 @@ void MainWindow::poll() {
         notice = tr("Connected, but no sample has come yet.");
     }
     lanes_->set_notice(notice);
-    title_->setText(QFontMetrics(title_->font()).elidedText(first, Qt::ElideMiddle, 260));
+    const int room = narrow_ ? 160 : 260;
+    title_->setText(QFontMetrics(title_->font()).elidedText(first, Qt::ElideMiddle, room));
     title_->setToolTip(first);
-    subtitle_->setText(QFontMetrics(subtitle_->font()).elidedText(second, Qt::ElideMiddle, 240));
+    subtitle_->setText(QFontMetrics(subtitle_->font()).elidedText(second, Qt::ElideMiddle, room - 20));
     subtitle_->setToolTip(QString::fromStdString(status_.path));
     if (tone != tone_) {
         tone_ = tone;
@@ -497,6 +499,15 @@ void MainWindow::toggle_zen() {
 }
 
 void MainWindow::resizeEvent(QResizeEvent*) {
+    // In a narrow window words give way to the buttons, which could else be read no more.
+    if (narrow_ != (width() < kNarrow)) {
+        narrow_ = !narrow_;
+        seconds_->setVisible(!narrow_);
+        gain_->setVisible(!narrow_);
+        logo_->setVisible(!narrow_);
+        record_->setFixedWidth(narrow_ ? 160 : 214);
+        poll();
+    }
     banner_->place();
     overlay_->setGeometry(centralWidget()->rect());
 }

@@ -83,6 +83,7 @@ class MainWindow : public QMainWindow {
     std::string finished_;  // the recording whose end was told
     bool reviewing_ = false;
     bool told_unrecorded_ = false;
+    bool narrow_ = false;
     bool zen_ = false;
     QString folder_;
     QString subject_;
@@ -99,6 +100,9 @@ class MainWindow : public QMainWindow {
     QLabel* title_ = nullptr;
     QLabel* subtitle_ = nullptr;
     QLabel* dot_ = nullptr;
+    QLabel* logo_ = nullptr;
+    QLabel* seconds_ = nullptr;
+    QLabel* gain_ = nullptr;
     QWidget* tools_ = nullptr;
     QButtonGroup* spans_ = nullptr;
     QToolButton* pause_ = nullptr;

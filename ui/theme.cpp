@@ -92,6 +92,7 @@ QToolButton:pressed { background: @pressed; }
 QToolButton:checked { background: @pressed; color: @text; }
 QToolButton#segment { padding: 4px 8px; border-radius: 5px; min-width: 16px; }
 QToolButton#segment:checked { background: @accent; color: @accent_text; }
+QToolButton#live, QToolButton#live:hover { background: @accent; color: @accent_text; }
 QToolButton::menu-indicator { image: none; width: 0; }
 QLineEdit, QPlainTextEdit { min-height: 19px; background: @field; border: 1px solid @border; border-radius: 6px; padding: 5px 8px;
   selection-background-color: @accent; selection-color: @accent_text; }
