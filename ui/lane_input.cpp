@@ -4,6 +4,7 @@
 #include <QMouseEvent>
 #include <QToolTip>
 #include <QWheelEvent>
+#include <algorithm>
 #include <cmath>
 
 #include "ui/label_editor.h"
@@ -21,6 +22,18 @@ bool LaneView::editable_at(const QPointF& pos) const {
     const QRect plot = plot_rect();
     return source_ && pos.x() >= plot.left() && pos.x() <= plot.right() && pos.y() >= 0 &&
            pos.y() <= plot.bottom();
+}
+
+// Beyond a sweep's head stands the time of the last sweep, and in the first one none at all.
+double LaneView::drag_time(const QPointF& pos) const {
+    double t = time_at(pos);
+    if (axis_.sweep && !axis_.scroll) {
+        const bool beyond = pos.x() >= x_of(axis_.x_of_column(axis_.head + 1));
+        const bool newest = press_time_ >= axis_.wrap_time();
+        if (newest && beyond) t = axis_.end_time();
+        if (!newest && !beyond) t = axis_.begin_time();
+    }
+    return std::clamp(t, 0.0, std::max(0.0, source_->end_time()));
 }
 
 void LaneView::mousePressEvent(QMouseEvent* event) {
@@ -46,6 +59,8 @@ void LaneView::mousePressEvent(QMouseEvent* event) {
         return;
     }
     if (event->button() != Qt::LeftButton) return;
+    if (t < 0) return;  // nothing was there yet
+    press_time_ = t;
     if (!live_) cursor_ = t;
     const bool only_stream = event->modifiers() & Qt::ShiftModifier;
     const bool only_channel = event->modifiers() & Qt::AltModifier;
@@ -63,7 +78,7 @@ void LaneView::mouseMoveEvent(QMouseEvent* event) {
     }
     const double t = time_at(event->localPos());
     if (tool_.dragging()) {
-        tool_.move(t);
+        tool_.move(drag_time(event->localPos()));
         update();
         return;
     }
@@ -96,7 +111,7 @@ void LaneView::mouseReleaseEvent(QMouseEvent* event) {
         return;
     }
     if (event->button() != Qt::LeftButton || !tool_.dragging()) return;
-    tool_.release(time_at(event->localPos()), kShortestPx * ratio() * axis_.dt());
+    tool_.release(drag_time(event->localPos()), kShortestPx * ratio() * axis_.dt());
     update();
     emit labels_changed();
 }

@@ -98,6 +98,7 @@ class LaneView : public QWidget {
     double time_at(const QPointF& pos) const {
         return axis_.time_at((pos.x() - plot_rect().left()) * ratio());
     }
+    double drag_time(const QPointF& pos) const;  // of a label being drawn: on the press's side of the head
     const Lane* lane_under_mouse() const;
     const Lane* lane_at(const QPointF& pos) const {
         return lanes_.lane_at(int((pos.y() - plot_rect().top()) * ratio()));
@@ -141,6 +142,7 @@ class LaneView : public QWidget {
     double mains_hz_ = 50;
     double cursor_ = -1;  // review: where keys put labels
     QPointF pan_from_;
+    double press_time_ = 0;
     bool panning_ = false;
     int64_t pan_first_ = 0;
     bool awaited_ = false;  // the fixed view's data are being read

@@ -223,6 +223,25 @@ TEST_F(Window, MouseMakesMovesStretchesAndDeletesALabel) {
     EXPECT_EQ(bench.track.labels().size(), 1u);
 }
 
+TEST_F(Window, ADragBeyondTheSweepsHeadEndsAtIt) {
+    bench.connect_now();
+    bench.stream_until(4);
+    open();
+    const QRect plot = window->lanes()->plot_rect();
+    drag(at(3), {plot.right() - 20, 200});  // into what is not yet measured
+    EXPECT_NEAR(only_label().start, 3, 0.05);
+    EXPECT_NEAR(only_label().stop, bench.store->end_time(), 0.1);
+    drag({plot.right() - 200, 200}, {plot.right() - 20, 200});  // nothing is there
+    only_label();
+    bench.track = LabelTrack();
+    bench.stream_until(14);
+    settle();
+    drag(at(8), at(12));  // from the last sweep over the head into this one
+    EXPECT_NEAR(only_label().stop, 8, 0.05);
+    EXPECT_GE(only_label().start, 4);
+    EXPECT_LE(only_label().start, 4.5);
+}
+
 TEST_F(Window, TenThousandLabelsAreDrawnAndJumpedThrough) {
     bench.connect_now();
     bench.stream_until(60);
