@@ -1,4 +1,5 @@
 // `lockstep`, the command line (docs/cli.md). No GUI library.
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,10 +13,7 @@ namespace lockstep::app {
 namespace {
 
 // In words of this program what CLI11 found wrong.
-std::string words_of(const CLI::App& where, const CLI::ParseError& e) {
-    const auto unknown = where.remaining();
-    if (where.get_require_subcommand_min() > 0 && !unknown.empty())
-        return "there is no command \"" + unknown.front() + "\"";
+std::string words_of(const CLI::ParseError& e) {
     std::string what = e.what();
     const std::string conversion = "Could not convert: ";
     const size_t equals = what.find(" = ");
@@ -26,9 +24,15 @@ std::string words_of(const CLI::App& where, const CLI::ParseError& e) {
 }
 
 int refuse(const CLI::App& root, const CLI::ParseError& e, int argc, char** argv) {
-    const CLI::App* where = &root;
-    std::string name = "lockstep";
-    while (!where->get_subcommands().empty()) {
+    std::string name = "lockstep", what = words_of(e);
+    for (const CLI::App* where = &root;;) {
+        // `lockstep sessoin info` is a slip in its first word, whatever `info` alone would mean.
+        const auto unknown = where->remaining();
+        if (where->get_require_subcommand_min() > 0 && !unknown.empty() && unknown.front()[0] != '-') {
+            what = "there is no command \"" + unknown.front() + "\"";
+            break;
+        }
+        if (where->get_subcommands().empty()) break;
         where = where->get_subcommands().front();
         name += " " + where->get_name();
     }
@@ -37,7 +41,28 @@ int refuse(const CLI::App& root, const CLI::ParseError& e, int argc, char** argv
         if (argv[i][0] == '-' && ::access(argv[i], F_OK) == 0)
             remedy =
                 "a file whose name begins with '-' is given as ./" + std::string(argv[i]) + "; " + remedy;
-    return complain({ErrorKind::usage, words_of(*where, e), "", remedy});
+    return complain({ErrorKind::usage, what, "", remedy});
+}
+
+// Also behind the command, where people put it.
+void take_verbosity(CLI::App& app, int* verbosity) {
+    for (CLI::App* command : app.get_subcommands({})) {
+        if (command->get_subcommands({}).empty()) command->add_flag("-v,--verbose", *verbosity)->group("");
+        take_verbosity(*command, verbosity);
+    }
+}
+
+// Commands that compute and write at their end: nothing is to be finished, so Ctrl-C ends them at once.
+bool ends_at_once(const CLI::App& root) {
+    std::string name;
+    for (const CLI::App* app = &root; !app->get_subcommands().empty();) {
+        app = app->get_subcommands().front();
+        name += (name.empty() ? "" : " ") + app->get_name();
+    }
+    for (const char* one : {"compare", "session verify", "session report", "model convert", "model evaluate",
+                            "model report", "model run", "model parity", "model source"})
+        if (name == one) return true;
+    return false;
 }
 
 int run(CLI::App& root, int argc, char** argv, const int& verbosity, const Chosen& chosen) {
@@ -50,6 +75,12 @@ int run(CLI::App& root, int argc, char** argv, const int& verbosity, const Chose
     }
     set_log_level(verbosity);
     catch_interrupts();
+    if (ends_at_once(root))
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+            struct sigaction now = {};
+            ::sigaction(signal, nullptr, &now);
+            if (now.sa_handler != SIG_IGN) ::signal(signal, SIG_DFL);
+        }
     try {
         return chosen();
     } catch (const std::exception& e) {
@@ -82,6 +113,7 @@ int main(int argc, char** argv) {
     add_firmware(root, &chosen);
     add_model(root, &chosen);
     add_export(root, &chosen);
+    take_verbosity(root, &verbosity);
     int status = run(root, argc, argv, verbosity, chosen);
     // Who asked for JSON gets some in any case.
     const bool asked =

@@ -95,6 +95,18 @@ class CommandLine(unittest.TestCase):
                 self.assertIn(text, done.stderr)
                 self.assertLess(len(done.stderr), 250)
 
+    def test_slips_in_the_command(self):
+        for words, name, place in ((["sessoin", "info"], "sessoin", "'lockstep --help'"),
+                                   (["sessoin", "info", self.session], "sessoin", "'lockstep --help'"),
+                                   (["session", "inof", self.session], "inof", "'lockstep session --help'")):
+            done = run(*words)
+            assert_one_line(self, done, 2)
+            self.assertIn(f'there is no command "{name}"; see {place}', done.stderr)
+
+    def test_verbose_before_and_behind(self):
+        for words in (["-v", "-v", "session", "info", self.session], ["session", "info", self.session, "-vv"]):
+            self.assertEqual(run(*words).returncode, 0)
+
     def test_a_name_that_begins_with_a_dash(self):
         shutil.copy(self.session, self.path("-n.h5"))
         done = subprocess.run([PROGRAM, "session", "info", "-n.h5"], cwd=self.folder, env=ENV, capture_output=True,
@@ -125,6 +137,27 @@ class CommandLine(unittest.TestCase):
                               shell=True, timeout=60)
         self.assertEqual(done.returncode, 0)
         self.assertEqual(run("session", "verify", self.session).returncode, 0)
+
+    def test_a_computation_ends_with_the_interrupt(self):
+        child = subprocess.Popen([PROGRAM, "model", "run", MOVEMENT, "--raw-input", "-", "--raw-output", "-"], env=ENV,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        self.assertEqual(child.wait(timeout=30), -signal.SIGINT)
+        child.stdin.close()
+        child.stdout.close()
+
+    def test_nohup_outlives_the_terminal(self):
+        child = subprocess.Popen([PROGRAM, "record", f"replay:{self.session}?speed=2", "-o", self.path("night.h5"),
+                                  "--seconds", "4"], env=ENV, stderr=subprocess.PIPE, text=True,
+                                 preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        while not os.path.exists(self.path("night.h5.journal")) and child.poll() is None:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGHUP)
+        words = child.communicate(timeout=60)[1]
+        self.assertEqual(child.returncode, 0, words)
+        with h5py.File(self.path("night.h5")) as f:
+            self.assertGreater(f.attrs["duration"], 3.5)
 
     def test_interrupted(self):
         signal_file(self.source, 200000)
