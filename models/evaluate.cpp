@@ -25,6 +25,9 @@ Result<std::vector<int32_t>> labels_for(const PlanPtr& plan, const WindowSet& se
     const size_t scores = plan->plan.scores();
     for (size_t i = 0; i < scores; ++i)
         classes->push_back(plan->plan.score_name(i));
+    if (set.labels.empty() && set.session)
+        return fail(ErrorKind::usage, "no window of the session is covered by a label", set.source,
+                    "label it in Studio or with 'lockstep label', then try again");
     if (set.labels.empty())
         return fail(ErrorKind::usage, "the windows have no labels", set.source,
                     "give an .npz with x and y, or a training dataset");

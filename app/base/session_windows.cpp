@@ -167,6 +167,7 @@ Error no_stream_fits(const model::InputSpec& spec, const std::string& path) {
 }
 
 void describe_source(SessionReader& reader, WindowSet* set) {
+    set->session = true;
     set->part = "all";
     if (!reader.header().subject.empty()) set->people.assign(set->count, reader.header().subject);
     set->source = reader.path();

@@ -18,7 +18,8 @@ struct WindowSet {
     std::vector<std::string> classes;  // names of the labels, may be empty
     std::vector<std::string> people;   // one a window, or none at all
     bool time_first = false;           // [time, channels]; NumPy files have the model's own order
-    bool filtered = false;             // by the plan's own filters: from a session
+    bool filtered = false;             // by the plan's own filters
+    bool session = false;              // cut from a session
     std::string source;                // for messages
     std::string sha256;                // of the file, 64 hex digits
     std::string part;                  // of a dataset with a split: "train", "val", "test", or "all"

@@ -312,6 +312,11 @@ class Sessions(Folder):
         self.assertEqual(again["int8"]["confusion"], got["int8"]["confusion"])
         lockstep("convert", source, "-o", self.path("q.lsplan"), "--preprocessing", self.path("way.json"),
                  "--calibration", dataset)
+        unlabelled = self.path("unlabelled.h5")
+        self.product("session", "import", self.path("exp01_user01.csv"), "-o", unlabelled, "--format", "csv", "--set",
+                     "description=" + self.path("describe.json"))
+        done = lockstep("evaluate", plan, "--data", unlabelled, expect=2)
+        self.assertIn("no window of the session is covered by a label; label it", done.stderr.decode())
         self.judge_smoothed(way, source, session, dataset, got, rows)
 
     def judge_smoothed(self, way, source, session, dataset, alone, rows):
