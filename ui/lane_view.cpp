@@ -237,6 +237,7 @@ void LaneView::update_hints() {
         fitted_ = false;
         fit();
         redraw();
+        emit view_changed();
     }
     if (changed) update(0, 0, kGutter, height());
 }
@@ -409,6 +410,19 @@ void LaneView::toggle_dc() {
     remove_dc_ = !remove_dc_;
     choices_changed();
     emit view_changed();
+}
+
+QString LaneView::filter_text() const {
+    QStringList parts;
+    for (const Group& g : lanes_.groups) {
+        const FilterSpec f = display_filter(streams_[size_t(g.stream)].kind, mains_hz_);
+        if (!f.any()) continue;
+        QString text = f.lowpass > 0 ? tr("%1 %2–%3 Hz").arg(g.title).arg(f.highpass).arg(f.lowpass)
+                                     : tr("%1 above %2 Hz").arg(g.title).arg(f.highpass);
+        if (f.notch > 0) text += tr(" without %1 Hz").arg(f.notch);
+        parts << text;
+    }
+    return parts.isEmpty() ? tr("Nothing of what is shown has one") : parts.join(QStringLiteral("; "));
 }
 
 bool LaneView::too_long_to_filter() const {

@@ -55,6 +55,7 @@ class LaneView : public QWidget {
     void select_channel(int stream, int channel);
     void toggle_dc();
     bool dc_removed() const { return remove_dc_; }
+    QString filter_text() const;      // "EEG 1–40 Hz without 60 Hz; PPG 0.4–12 Hz"
     bool too_long_to_filter() const;  // what is shown is raw, although it should be filtered
     void toggle_scale_bars();
     void toggle_annotate();

@@ -321,8 +321,9 @@ void MainWindow::sync_tools() {
     const bool raw = lanes_->too_long_to_filter();
     filter_->setChecked(lanes_->dc_removed() && !raw);
     filter_->setText(raw ? tr("Raw") : tr("Filter"));
-    filter_->setToolTip(raw ? tr("So long a span is shown as it was recorded; zoom in to see it filtered")
-                            : tr("High-pass, low-pass and mains notch, for the display only (D)"));
+    filter_->setToolTip(
+        raw ? tr("So long a span is shown as it was recorded; zoom in to see it filtered")
+            : tr("Filter for the display only (D); files stay raw.\n%1").arg(lanes_->filter_text()));
     scroll_->setChecked(lanes_->scrolls());
     scroll_->setVisible(lanes_->live());
     annotate_->setChecked(lanes_->annotating());

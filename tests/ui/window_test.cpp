@@ -722,6 +722,10 @@ TEST_F(Window, ASpanTooLongToFilterSaysSo) {
         return false;
     };
     EXPECT_TRUE(button("Filter"));
+    QTest::qWait(300);  // until it has looked at the signals
+    settle();
+    EXPECT_TRUE(window->lanes()->filter_text().contains("EEG 1–40 Hz without 60 Hz"))  // the mains it found
+        << window->lanes()->filter_text().toStdString();
     window->lanes()->show_range(0, 300);  // 75,000 samples of a channel
     EXPECT_FALSE(button("Filter"));
     window->lanes()->show_range(0, 20);
