@@ -176,7 +176,7 @@ Summary Ledger::summary() const {
             " windows are the same on device and host, fewer than 90 %" +
             (out.windows.outside == 0 ? std::string()
                                       : "; " + std::to_string(out.windows.outside) +
-                                            " are outside, where models warm up after a start or a gap");
+                                            " outside, where models warm up after a start or a gap");
     out.whole = out.why_not.empty();
     return out;
 }

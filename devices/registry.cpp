@@ -50,6 +50,9 @@ Result<std::unique_ptr<Driver>> make_tcp(const Uri& uri, const DriverServices&) 
         return fail(ErrorKind::usage, "host and port are missing", uri.text(), "write tcp:HOST:PORT");
     std::string host = uri.address.substr(0, colon);
     const std::string port = uri.address.substr(colon + 1);
+    const bool digits = port.find_first_not_of("0123456789") == std::string::npos && port.size() <= 5;
+    if (!digits || std::stoi(port) < 1 || std::stoi(port) > 65535)
+        return fail(ErrorKind::usage, "'" + port + "' is no port", uri.text(), "ports are 1 to 65535");
     if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
     return make_lockstep_driver<TcpLink>(uri, host, port);
 }

@@ -169,9 +169,12 @@ Status write_all(const ExportFormat& format, SessionSource& sessions, const std:
             part.progress = [&](double done) {
                 return !options.progress || options.progress((double(i) + done) / double(sessions.size()));
             };
+            const size_t noted = report->notes.size();
             if (auto status = format.write(one, part, (made / (name + format.suffix)).string(), report);
                 !status)
                 return status;
+            for (size_t n = noted; n < report->notes.size(); ++n)
+                report->notes[n].insert(0, name + ": ");
         }
     }
     return (*workshop)->keep(output.has_parent_path() ? output.parent_path() : fs::path("."), report);

@@ -267,6 +267,20 @@ class CommandLine(unittest.TestCase):
                    "--preprocessing", way, "--calibration", os.path.join(folder, "calibration", "inputs.npy"))
         self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_ports_that_cannot_be(self):
+        for port in ("0", "70000", "http", "-1"):
+            done = run("info", "tcp:localhost:" + port)
+            assert_one_line(self, done, 2)
+            self.assertIn(f"'{port}' is no port", done.stderr)
+
+    def test_notes_of_several_sessions(self):
+        with open(self.source, "a", encoding="utf-8") as f:
+            f.write("1,1,rest\n")  # a row more than whole seconds
+        odd = self.path("odd.h5")
+        run("session", "import", self.source, "-o", odd, "--set", "rate=50")
+        done = run("export", self.session, odd, "--format", "edf", "-o", self.path("all"), "--json")
+        self.assertIn("odd: signals: 49 samples fill the last record", "\n".join(json.loads(done.stdout)["notes"]))
+
     def test_keys_are_not_made_for_nothing(self):
         done = run("model", "sign", self.path("none.lsplan"), "--new-key", self.path("mine"))
         assert_one_line(self, done, 2)
