@@ -57,6 +57,7 @@ struct WorkbenchStatus {
     std::string path;         // session being recorded or reviewed
     std::string finished;     // the recording that ended last, "" before
     bool link_down = false;   // the board is lost and awaited
+    bool ends_soon = false;   // the recording ends by itself in a moment: the last labels are due
     SessionAbout about;       // when reviewing
     double seconds = 0;       // session time now; when reviewing the session's length
     double recorded_seconds = 0;

@@ -344,7 +344,9 @@ void MainWindow::sync_tools() {
 
 void MainWindow::poll() {
     const WorkbenchState before = status_.state;
+    const bool ending = status_.ends_soon;
     status_ = workbench_->status();
+    if (status_.ends_soon && !ending) lanes_->labels().close_all(lanes_->now());
     const bool now = status_.state != before || status_.message_id != message_id_;
     const bool running = status_.state == WorkbenchState::streaming ||
                          status_.state == WorkbenchState::recording ||

@@ -15,7 +15,8 @@ namespace lockstep::app {
 namespace {
 
 constexpr const char* kAuthor = "person";
-constexpr size_t kRows = 20000;  // windows kept for the live view
+constexpr int64_t kLastLabelsNs = 700'000'000;  // several of the window's looks at the status
+constexpr size_t kRows = 20000;                 // windows kept for the live view
 
 SessionAbout about(const SessionReader& reader) {
     const SessionHeader& header = reader.header();
@@ -290,6 +291,14 @@ void StudioWorkbench::watch_disk() {
     if (!written.warning.empty() && !warned_) tell(written.warning, true);
     warned_ = !written.warning.empty();
     if (!written.full) return;
+    // The window has a moment to give what is not a label yet; the writer has kept room for it.
+    const int64_t now = now_host_ns();
+    if (full_since_ns_ == 0) full_since_ns_ = now;
+    {
+        const std::lock_guard lock(mutex_);
+        status_.ends_soon = now - full_since_ns_ < kLastLabelsNs;
+    }
+    if (now - full_since_ns_ < kLastLabelsNs) return;
     do_stop_recording();
     std::string file;
     {
@@ -462,6 +471,8 @@ void StudioWorkbench::do_start(const std::string& path, const std::string& subje
     if (!recording_) return;
     const std::lock_guard lock(mutex_);
     status_.state = WorkbenchState::recording;
+    status_.ends_soon = false;
+    full_since_ns_ = 0;
     status_.path = *name;
     status_.recorded_seconds = 0;
 }

@@ -94,6 +94,7 @@ class StudioWorkbench final : public Workbench {
     std::unique_ptr<LabelEditor> editor_;
     uint64_t written_before_ = 0;
     bool warned_ = false;  // of a disk that is filling up
+    int64_t full_since_ns_ = 0;
     int64_t written_ns_ = 0;
     int64_t scanned_ns_ = 0;
 

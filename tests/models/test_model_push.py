@@ -94,7 +94,7 @@ class Push(unittest.TestCase):
 
         self.run_it("model", "rollback", self.uri)
         self.assertEqual(self.plans()["movement"]["plan_id"], before["movement"]["plan_id"])
-        self.refused(3, "model", "rollback", self.uri, says=["there is no such plan"])
+        self.refused(3, "model", "rollback", self.uri, says=["there is nothing to undo"])
         self.run_it("model", "activate", self.uri, after["movement"]["plan_id"][:12])
         self.assertEqual(self.plans(), after)
         self.refused(2, "model", "activate", self.uri, "ffff", says=["no such plan"])

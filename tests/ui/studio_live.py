@@ -139,6 +139,7 @@ class StudioLive(unittest.TestCase):
         studio = Studio(self.display, "virtual:mps2-an386?speed=8&baud=921600", size="1280x800", disk=9 << 20)
         self.addCleanup(studio.remove)
         self.start(studio)
+        studio.key("3")  # opens a label that nobody closes
         path = studio.wait(lambda: [f for f in studio.files(".h5") if not studio.files(".journal")],
                            "end of the recording by itself", 90)[0]
         with tempfile.TemporaryDirectory() as elsewhere:
@@ -146,6 +147,8 @@ class StudioLive(unittest.TestCase):
             self.assertEqual(subprocess.run([LOCKSTEP, "session", "verify", copy], check=False).returncode, 0)
             with h5py.File(copy) as f:
                 stored = f["acquisition/eeg/data"][:].astype(np.int64)
+            listed = subprocess.run([LOCKSTEP, "label", "list", copy], stdout=subprocess.PIPE, text=True, check=True)
+        self.assertEqual([line.split()[3] for line in listed.stdout.splitlines()], ["jaw_clench"], listed.stdout)
         whole = injected("eeg")
         np.testing.assert_array_equal(stored, np.resize(whole, stored.shape))  # the sensor repeats its recording
         self.assertGreater(len(stored), 250 * 20)
