@@ -62,7 +62,7 @@ class Lists {
 
 std::vector<std::string> classes_of(const Lists& a) {
     for (const char* name : {"classlabels_strings", "classlabels_string"})
-        if (const auto texts = a.texts(name); !texts.empty()) return texts;
+        if (auto texts = a.texts(name); !texts.empty()) return texts;
     std::vector<std::string> out;
     for (const char* name : {"classlabels_int64s", "classlabels_ints"})
         for (const int64_t v : a.integers(name))
