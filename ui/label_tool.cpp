@@ -10,7 +10,7 @@ namespace lockstep::ui {
 QColor class_color(const std::vector<LabelClass>& classes, const std::string& name) {
     for (const LabelClass& c : classes) {
         if (c.name != name) continue;
-        const QColor color(QString::fromStdString(c.color));
+        QColor color(QString::fromStdString(c.color));
         if (color.isValid()) return color;
     }
     unsigned hash = 2166136261u;
