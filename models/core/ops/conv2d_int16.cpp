@@ -31,14 +31,14 @@ void add(const Tensor& x, const WindowParams& w, const int8_t* weights, const Wi
          int64_t* sum) {
     if (at.wide.first == at.wide.last) return;
     const int32_t ic = x.dim[3];
-    const auto stride = size_t(w.kernel_h * w.kernel_w * ic);
+    const size_t stride = size_t(w.kernel_h) * size_t(w.kernel_w) * size_t(ic);
     for (int32_t ky = at.tall.first; ky < at.tall.last; ++ky) {
         const int8_t* taps = weights + (ky * w.kernel_w + at.wide.first) * ic;
         const int32_t cell = (at.y0 + ky * w.dilation_h) * x.dim[2] + at.x0 + at.wide.first * w.dilation_w;
         const int16_t* cells = i16(&x) + cell * ic;
         if (w.dilation_w == 1) {  // they lie beside each other
-            Products::rows(taps, stride, cells, size_t((at.wide.last - at.wide.first) * ic), size_t(count),
-                           sum);
+            Products::rows(taps, stride, cells, size_t(at.wide.last - at.wide.first) * size_t(ic),
+                           size_t(count), sum);
             continue;
         }
         for (int32_t kx = at.wide.first; kx < at.wide.last; ++kx, taps += ic, cells += w.dilation_w * ic)
@@ -54,7 +54,7 @@ void run(const OperatorContext& c) {
     const WindowParams& w = p.window;
     const int32_t oc = y.dim[3];
     const WideArrays a = wide_arrays(c.params, sizeof p, size_t(oc));
-    const auto taps = size_t(w.kernel_h * w.kernel_w * x.dim[3]);
+    const size_t taps = size_t(w.kernel_h) * size_t(w.kernel_w) * x.dim[3];
     int16_t* out = i16_out(&y);
     for (int32_t oy = 0; oy < y.dim[1]; ++oy) {
         Window at = {};

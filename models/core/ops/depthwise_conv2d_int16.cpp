@@ -55,7 +55,7 @@ struct Window {
         for (int32_t ky = tall.first; ky < tall.last; ++ky) {
             const int32_t cell = (y0 + ky * w.dilation_h) * x.dim[2] + x0 + wide.first * w.dilation_w;
             Products::lanes(a.weights + (ky * w.kernel_w + wide.first) * oc + o, size_t(oc),
-                            i16(&x) + cell * oc + o, size_t(w.dilation_w * oc),
+                            i16(&x) + cell * oc + o, size_t(w.dilation_w) * size_t(oc),
                             size_t(wide.last - wide.first), sum);
         }
         for (int32_t k = 0; k < 4; ++k)
