@@ -44,8 +44,9 @@ struct PlainProducts16 {
     }
 };
 
-#if defined(LOCKSTEP_ONE_KERNEL_SET) && defined(__ARM_FEATURE_MVE)
-struct FastProducts16 {
+// Rows by fours and by runs: block<R> of the kernel adds R rows of at most kNarrowProducts.
+template <typename Kernel>
+struct ByRuns {
     // A function of its own: the loop needs every register.
     __attribute__((noinline)) static void rows(const int8_t* weights, size_t stride, const int16_t* x,
                                                size_t n, size_t count, int64_t* sum) {
@@ -54,11 +55,15 @@ struct FastProducts16 {
             const int8_t* w = weights + at;
             size_t r = 0;
             for (; r + 4 <= count; r += 4, w += 4 * stride)
-                block<4>(w, stride, x + at, some, sum + r);
+                Kernel::template block<4>(w, stride, x + at, some, sum + r);
             for (; r < count; ++r, w += stride)
-                block<1>(w, stride, x + at, some, sum + r);
+                Kernel::template block<1>(w, stride, x + at, some, sum + r);
         }
     }
+};
+
+#if defined(LOCKSTEP_ONE_KERNEL_SET) && defined(__ARM_FEATURE_MVE)
+struct FastProducts16 : ByRuns<FastProducts16> {
     static void lanes(const int8_t* weights, size_t weight_step, const int16_t* x, size_t x_step, size_t n,
                       int32_t* sum) {
         int32x4_t acc = vldrwq_s32(sum);
@@ -67,7 +72,6 @@ struct FastProducts16 {
         vstrwq_s32(sum, acc);
     }
 
-  private:
     template <size_t Rows>
     static void block(const int8_t* weights, size_t stride, const int16_t* x, size_t n, int64_t* sum) {
         int32_t acc[Rows] = {};
@@ -90,20 +94,7 @@ struct FastProducts16 {
     }
 };
 #elif defined(LOCKSTEP_ONE_KERNEL_SET)
-struct FastProducts16 {
-    // A function of its own: the loop needs every register.
-    __attribute__((noinline)) static void rows(const int8_t* weights, size_t stride, const int16_t* x,
-                                               size_t n, size_t count, int64_t* sum) {
-        for (size_t at = 0; at < n; at += kNarrowProducts) {
-            const size_t some = n - at < kNarrowProducts ? n - at : kNarrowProducts;
-            const int8_t* w = weights + at;
-            size_t r = 0;
-            for (; r + 4 <= count; r += 4, w += 4 * stride)
-                block<4>(w, stride, x + at, some, sum + r);
-            for (; r < count; ++r, w += stride)
-                block<1>(w, stride, x + at, some, sum + r);
-        }
-    }
+struct FastProducts16 : ByRuns<FastProducts16> {
     static void lanes(const int8_t* weights, size_t weight_step, const int16_t* x, size_t x_step, size_t n,
                       int32_t* sum) {
         int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
@@ -116,13 +107,6 @@ struct FastProducts16 {
             s3 = __smlatt(int32_t(b), w13, s3);
         }
         sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-    }
-
-  private:
-    static uint32_t load2(const int16_t* p) {
-        uint32_t v;
-        memcpy(&v, p, 4);  // an unaligned LDR
-        return v;
     }
 
     template <size_t Rows>
@@ -146,6 +130,13 @@ struct FastProducts16 {
 #pragma GCC unroll 4
         for (size_t r = 0; r < Rows; ++r)
             sum[r] += acc[r];
+    }
+
+  private:
+    static uint32_t load2(const int16_t* p) {
+        uint32_t v;
+        memcpy(&v, p, 4);  // an unaligned LDR
+        return v;
     }
 };
 #else
